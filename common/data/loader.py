@@ -1,0 +1,87 @@
+"""Batches of pairs: the same order for the same seed, however the pairs are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from ..errors import InputError
+from ..parallel import rank, world_size
+from .pairs import PreparedPairs
+
+Batch = dict[str, Tensor | list[int] | int]
+
+
+class PairLoader:
+    """Iterate over batches {moving, fixed, moving_label?, fixed_label?, index, count} on ``device``.
+
+    The order depends on ``seed`` and the epoch alone, so a resumed run goes on where it was. Pairs held in
+    memory are moved to the device once and a batch is an indexing; others come from worker processes. Of
+    several processes each takes its share of every batch (``count`` says how many pairs are really its
+    own: one without a share repeats a pair and counts 0).
+
+    Args:
+        dataset: the pairs.
+        batch_size: pairs a batch, over all processes.
+        shuffle: a new order each epoch.
+        seed: of the order.
+        device: where batches go.
+        num_workers: processes that read, for pairs not held in memory.
+
+    Raises:
+        InputError: if ``batch_size`` is below 1, or pairs of different sizes would have to be stacked.
+    """
+
+    def __init__(
+        self,
+        dataset: PreparedPairs,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        num_workers: int = 2,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: it must be at least 1.")
+        if batch_size > 1 and dataset.in_memory and dataset.stacked is None:
+            raise InputError(f"{dataset.dataset.root}: its pairs differ in size: set batch_size to 1, not {batch_size}.")
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.seed, self.device, self.num_workers, self.epoch = seed, torch.device(device), num_workers, 1
+        stacked = dataset.stacked
+        self._resident = None if stacked is None else {k: v.to(self.device) for k, v in stacked.items()}
+
+    def __len__(self) -> int:
+        return -(-len(self.dataset) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of ``epoch`` (from 1)."""
+        self.epoch = epoch
+
+    def batches(self) -> list[list[int]]:
+        """The indices of every batch of this epoch, over all processes."""
+        order = torch.arange(len(self.dataset))
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(len(self.dataset), generator=generator)
+        return [batch.tolist() for batch in order.split(self.batch_size)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = self.batches()
+        shares = [batch[rank() :: world_size()] for batch in batches]
+        wanted = [share or batch[:1] for share, batch in zip(shares, batches)]
+        for tensors, indices, share, batch in zip(self._tensors(wanted), wanted, shares, batches):
+            yield {**tensors, "index": indices, "count": len(share), "total": len(batch)}
+
+    def _tensors(self, batches: list[list[int]]) -> Iterator[dict[str, Tensor]]:
+        if self._resident is not None:
+            for batch in batches:
+                rows = torch.tensor(batch, device=self.device)
+                yield {key: tensor[rows] for key, tensor in self._resident.items()}
+            return
+        workers = 0 if self.dataset.in_memory else self.num_workers
+        loader = DataLoader(self.dataset, batch_sampler=batches, num_workers=workers, collate_fn=default_collate)
+        for tensors in loader:
+            yield {key: tensor.to(self.device, non_blocking=True) for key, tensor in tensors.items()}

@@ -1,0 +1,227 @@
+"""The prepared data set: one folder with ``dataset.json`` and NIfTI files, whatever the source was.
+
+Every file carries the true affine of its grid. With ``spatial_dims`` 2 a file is a stack (H, W, Z) and a pair is
+one slice of it; with 3 it is a volume (X, Y, Z). Images are float32 in [0, 1], labels uint8, and
+``dataset.json`` is written last: a folder without it is unfinished.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from ..errors import InputError
+
+FORMAT = "warpsure-pairs/1"
+SPLITS = ("train", "val", "test")
+IMAGE_KEYS = ("moving", "fixed")
+LABEL_KEYS = ("moving_label", "fixed_label")
+TRUTH_KEYS = ("displacement", "variance", "non_correspondence")
+UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
+
+Pairs = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What ``dataset.json`` says of the folder ``root``; see :func:`read` and :func:`write`."""
+
+    root: Path
+    name: str
+    spatial_dims: int
+    labels: dict[int, str] = field(default_factory=dict)
+    evaluated_labels: tuple[int, ...] = ()
+    licence: str = "unknown"
+    citation: str = ""
+    modality: str = ""
+    spacing_policy: str = ""
+    seed: int = 0
+    splits: Pairs = field(default_factory=dict)
+
+    def pairs(self, split: str) -> list[dict[str, Any]]:
+        """Return the pairs of ``split``; raise InputError if there is no such split or it is empty."""
+        if pairs := self.splits.get(split):
+            return pairs
+        known = ", ".join(f"{name} ({len(pairs)})" for name, pairs in self.splits.items() if pairs) or "none"
+        raise InputError(f"{self.root / 'dataset.json'}: no pairs in split {split!r}; splits with pairs: {known}")
+
+
+def read(dataset_dir: str | Path) -> Dataset:
+    """Read ``dataset.json``; raise InputError if the folder is missing, unfinished or in another format."""
+    path = Path(dataset_dir) / "dataset.json"
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; make one with `python -m tools.prepare`")
+    if not path.is_file():
+        raise InputError(
+            f"{path.parent}: no dataset.json, so not a finished prepared data set; "
+            "run `python -m tools.prepare` (again)"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); prepare the data set again") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise InputError(f"{path}: format is {found!r}, expected {FORMAT!r}; prepare it with `python -m tools.prepare`")
+    return _parse(path, content)
+
+
+def _parse(path: Path, content: dict[str, Any]) -> Dataset:
+    try:
+        dataset = Dataset(
+            root=path.parent,
+            name=str(content["name"]),
+            spatial_dims=int(content["spatial_dims"]),
+            labels={int(value): str(name) for value, name in content.get("labels", {}).items()},
+            evaluated_labels=tuple(int(value) for value in content.get("evaluated_labels", ())),
+            splits={str(split): list(pairs) for split, pairs in content["splits"].items()},
+            seed=int(content.get("seed") or 0),
+            **{key: str(content.get(key) or "") for key in ("licence", "citation", "modality", "spacing_policy")},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: missing or malformed entry ({error!r}); prepare the data set again") from error
+    if dataset.spatial_dims not in (2, 3):
+        raise InputError(f"{path}: spatial_dims is {dataset.spatial_dims}, expected 2 or 3")
+    _check_entries(path, dataset)
+    return dataset
+
+
+def _check_entries(path: Path, dataset: Dataset) -> None:
+    needed = {"id", "subject", *IMAGE_KEYS} | ({"slice"} if dataset.spatial_dims == 2 else set())
+    for split, pairs in dataset.splits.items():
+        for number, pair in enumerate(pairs):
+            missing = sorted(needed - set(pair)) if isinstance(pair, dict) else sorted(needed)
+            if missing:
+                raise InputError(f"{path}: {split} pair {number} has no {', '.join(missing)}; prepare it again")
+
+
+def write(dataset: Dataset) -> None:
+    """Write ``dataset.json`` in one step, so that it is either whole or absent."""
+    content = {
+        "format": FORMAT,
+        "name": dataset.name, "licence": dataset.licence, "citation": dataset.citation, "modality": dataset.modality,
+        "spatial_dims": dataset.spatial_dims, "spacing_policy": dataset.spacing_policy,
+        "labels": {str(value): name for value, name in sorted(dataset.labels.items())},
+        "evaluated_labels": list(dataset.evaluated_labels),
+        "seed": dataset.seed,
+        "splits": {split: dataset.splits.get(split, []) for split in SPLITS},
+    }  # fmt: skip
+    write_bytes(dataset.root / "dataset.json", (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name and move it into place; raise InputError if that cannot be done."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write ``array`` as compressed NIfTI in one step: integers and masks as uint8, all else as float32."""
+    kind = np.uint8 if array.dtype.kind in "bui" else np.float32
+    image = nib.Nifti1Image(np.ascontiguousarray(array, dtype=kind), affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
+
+
+def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a NIfTI file of a prepared set: (array, affine); raise InputError naming the file if it cannot be."""
+    try:
+        image = nib.load(path)
+        return np.asanyarray(image.dataobj), image.affine
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read ({error}); prepare the data set again") from error
+
+
+def load_arrays(
+    dataset: Dataset, pair: Mapping[str, Any], keys: Sequence[str] = (*IMAGE_KEYS, *LABEL_KEYS)
+) -> dict[str, np.ndarray]:
+    """Load those of ``keys`` that ``pair`` has, as (H, W) or (X, Y, Z) arrays.
+
+    Images and variance are float32, labels and the non-correspondence mask uint8, and the displacement
+    float32 (D, *spatial) in voxels on the fixed grid.
+
+    Raises:
+        InputError: naming the file that is missing, unreadable, not finite or of another shape.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for key in keys:
+        name = (pair.get("truth") or {}).get(key) if key in TRUTH_KEYS else pair.get(key)
+        if name:
+            arrays[key] = _load(dataset, pair, key, dataset.root / name)
+    shapes = {key: array.shape[-dataset.spatial_dims :] for key, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        first, *others = shapes
+        odd = next(key for key in others if shapes[key] != shapes[first])
+        raise InputError(
+            f"{dataset.root}: pair {pair['id']}: {odd} is {shapes[odd]} but {first} is {shapes[first]}; "
+            "prepare the data set again"
+        )
+    return arrays
+
+
+def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np.ndarray:
+    is_label = key in LABEL_KEYS or key == "non_correspondence"
+    if dataset.spatial_dims == 2:
+        array = _slice(path, _stack(path, _changed(path)), int(pair["slice"]))
+    else:
+        array = read_image(path)[0]
+    array = np.array(array, dtype=np.uint8 if is_label else np.float32, order="C")
+    if key == "displacement":
+        array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    rank = dataset.spatial_dims + (key == "displacement")
+    if array.ndim != rank:
+        raise InputError(f"{path}: {key} of pair {pair['id']} has {array.ndim} axes, expected {rank}")
+    if not is_label and not np.isfinite(array).all():
+        raise InputError(f"{path}: {key} of pair {pair['id']} holds NaN or infinite values; prepare it again")
+    return array
+
+
+def _slice(path: Path, stack: np.ndarray, index: int) -> np.ndarray:
+    if stack.ndim == 2:
+        stack = stack[:, :, None]
+    if not 0 <= index < stack.shape[2]:
+        raise InputError(f"{path}: slice {index} asked for, but the stack has {stack.shape[2]}; prepare it again")
+    return stack[:, :, index]
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); prepare the data set again") from error
+
+
+@lru_cache(maxsize=8)
+def _stack(path: Path, _changed_at: int) -> np.ndarray:
+    """Keep the last few stacks: consecutive pairs are slices of the same files."""
+    return read_image(path)[0]
+
+
+def check(dataset_dir: str | Path) -> list[str]:
+    """Return every problem at once, as ``error: ...`` and ``warning: ...`` lines; [] if there is none."""
+    from .prepared_check import find_problems  # which builds on this module
+
+    return find_problems(dataset_dir)

@@ -1,0 +1,119 @@
+"""The files of an evaluation: metrics.csv, patients.csv, metrics.json, sparsification.csv, examples.npz."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.prepared import write_bytes
+from ..metrics import Curve, mean_by_subject, not_computed, summary
+
+Row = dict[str, Any]
+IDENTITY = ("id", "subject", "group", "slice")
+TRUTH = ("endpoint_error", "undeformed_endpoint_error", "variance_spearman", "score_auroc")
+PLAIN = ("folding_percent", "sd_log_jacobian", "ause", "aurg", "spearman")
+
+
+def metric_names(rows: Sequence[Row]) -> list[str]:
+    """Return the metrics among the columns of ``rows``; the truth, which some pairs may lack, comes last."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in IDENTITY)
+    return [name for name in names if name not in TRUTH] + [name for name in TRUTH if name in names]
+
+
+def values_of(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
+    """Return one column, NaN where a row lacks it."""
+    return np.array([row.get(name, np.nan) for row in rows], dtype=float)
+
+
+def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Write ``rows``, NaN and what is absent as empty, atomically."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    write_bytes(path, buffer.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.8g}"
+    return "" if value is None else value
+
+
+def patients(rows: Sequence[Row]) -> list[Row]:
+    """Average the pairs of each subject, NaN left out: rows of subject, group, pairs and every metric."""
+    subjects = [str(row["subject"]) for row in rows]
+    table = {row["subject"]: {"subject": row["subject"], "group": row["group"], "pairs": 0} for row in rows}
+    for row in rows:
+        table[row["subject"]]["pairs"] += 1
+    for name in metric_names(rows):
+        for subject, mean in mean_by_subject(values_of(rows, name), subjects).items():
+            table[subject][name] = mean
+    return list(table.values())
+
+
+def summarise(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of metrics.json: ``about`` it, then means, deviations and counts over the pairs.
+
+    ``not_computed`` counts the pairs without each metric. ``seconds_per_pair`` is the median.
+    """
+    columns = {name: values_of(rows, name) for name in metric_names(rows)}
+    seconds = columns.pop("seconds")
+    missing = {name: not_computed(values) for name, values in columns.items()}
+    return {
+        **about,
+        "pairs": len(rows),
+        "subjects": len({row["subject"] for row in rows}),
+        "protocols": _protocols(columns, ""),
+        "undeformed": _protocols(columns, "undeformed/"),
+        **{name: summary(columns[name])["mean"] for name in PLAIN},
+        "seconds_per_pair": float(np.median(seconds)),
+        "not_computed": {name: count for name, count in missing.items() if count},
+        "truth": {name: summary(columns[name]) for name in TRUTH if name in columns},
+    }
+
+
+def _protocols(columns: Mapping[str, NDArray], prefix: str) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for name, values in columns.items():
+        protocol, _, metric = name.removeprefix(prefix).partition("/")
+        if name.startswith(prefix) and metric and "/" not in metric:
+            tables.setdefault(protocol, {})[metric] = summary(values)
+    return tables
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, NaN as null, atomically."""
+    write_bytes(path, (json.dumps(_nulls(content), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _nulls(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _nulls(value) for key, value in content.items()}
+    return None if isinstance(content, float) and isnan(content) else content
+
+
+def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:
+    """Write the mean over the pairs of each curve, empty for a method without a map."""
+    names = ("fraction", "model", "oracle", "random")
+    known = [curve for curve in curves if not np.isnan(curve.ause)] or curves[:1]
+    means = {name: np.mean([getattr(curve, name) for curve in known], axis=0) for name in names}
+    rows = [{name: float(means[name][i]) for name in names} for i in range(len(means["fraction"]))]
+    write_csv(path, rows, names)
+
+
+def write_examples(path: Path, examples: Mapping[str, Mapping[str, NDArray]], map_name: str | None) -> None:
+    """Write id -> arrays as ``<n>/<name>``, and ``meta``: a JSON string of the ids and the map's name."""
+    arrays = {f"{n}/{name}": array for n, each in enumerate(examples.values()) for name, array in each.items()}
+    meta = json.dumps({"ids": list(examples), "uncertainty": map_name})
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, meta=np.array(meta), **arrays)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,64 @@
+"""From a network's prediction to files on the native grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.prepared import save_image
+from ..io import write_displacement
+from ..spatial import warp
+from .inference_cases import Case, to_batch
+
+OUTSIDE = {"log_variance": 0.0, "score": 0.0}
+"""Map -> its value where nothing was registered: trust nothing. A log variance of 0 is a standard deviation of the
+whole intensity range, a score of 0 no correspondence."""
+
+
+def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: str | Path) -> list[Path]:
+    """Write the warped image and label, the displacement and the method's map; return the files.
+
+    All are on the fixed image's native grid. Outside the region that the network saw, the displacement is zero and
+    the map has its value in `OUTSIDE`. The image keeps its intensities and is sampled linearly, the label to the
+    nearest voxel; both are 0 where the displacement leaves the image.
+
+    Args:
+        pred: (S, C, *region.shape), channels as `RegistrationNetwork` names them.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
+    pred = pred.detach().float().cpu()
+    ddf = case.region.place_field(pred[:, :dims], grid)
+    outputs = {"warped": _warped(case.moving.astype(np.float32), ddf, case)}
+    if case.moving_label is not None:
+        outputs["warped_label"] = _warped(case.moving_label, ddf, case)
+    for channel, name in enumerate(channels):
+        if name in OUTSIDE:
+            placed = case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])
+            outputs[name] = _from_batch(placed[:, 0], case)
+    start = Path(output_dir) / case.folder / case.name
+    files = {name: start.with_name(f"{start.name}_{name}.nii.gz") for name in (*outputs, "displacement")}
+    for name, array in outputs.items():
+        save_image(files[name], array, case.affine)
+    write_displacement(files["displacement"], _from_batch(ddf, case), case.affine)
+    return list(files.values())
+
+
+def _warped(array: np.ndarray, ddf: Tensor, case: Case) -> np.ndarray:
+    mode = "bilinear" if array.dtype.kind == "f" else "nearest"
+    batch = to_batch(array, case.spatial_dims).float()
+    warped = _from_batch(warp(batch, ddf, mode=mode)[:, 0], case)
+    # values above 255 are stored as float32, which `save_image` keeps as they are
+    return warped.astype(np.uint8) if array.dtype == np.uint8 else warped
+
+
+def _from_batch(maps: Tensor, case: Case) -> np.ndarray:
+    """Turn (S, ...) back into (..., i, j), (..., i, j, k), whichever the native image is."""
+    stack = case.spatial_dims == 2 and case.moving.ndim == 3
+    return (torch.movedim(maps, 0, -1) if stack else maps[0]).numpy()

@@ -1,0 +1,50 @@
+"""Run a registration network over any number of pairs, a few at a time, and time it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+
+class BatchInferer(Inferer):
+    """Register the pairs of a tensor (B, 2, *spatial) at most ``batch_size`` at a time.
+
+    ``seconds`` is what the network took for the last call, transfers and all else excluded; the very first call is
+    preceded by a run that is not counted, since it loads kernels and picks algorithms.
+
+    Args:
+        batch_size: pairs that go through the network at once.
+    """
+
+    def __init__(self, batch_size: int = 16) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; give 1 or more.")
+        self.batch_size = batch_size
+        self.seconds = 0.0
+        self._warm = False
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """Return ``network(inputs)``, (B, C, *spatial)."""
+        parts = inputs.split(self.batch_size)
+        if not self._warm:
+            network(parts[0], *args, **kwargs)
+            self._warm = True
+        _wait(inputs)
+        start = time.perf_counter()
+        outputs = [network(part, *args, **kwargs) for part in parts]
+        _wait(inputs)
+        self.seconds = time.perf_counter() - start
+        return torch.cat(outputs)
+
+
+def _wait(tensor: Tensor) -> None:
+    """A GPU is still at work when its call returns."""
+    if tensor.is_cuda:
+        torch.cuda.synchronize(tensor.device)

@@ -1,0 +1,66 @@
+"""Validation while training: a quick figure that selects the weights to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.loader import PairLoader
+from ..spatial import jacobian_determinant, warp
+from .precision import autocast
+
+THRESHOLDS = {"published": 0.0, "standard": 0.5}  # a voxel of the warped label counts above it (METHODS, protocols)
+
+
+@torch.no_grad()
+def quick_metrics(network: nn.Module, loader: PairLoader, precision: str = "bfloat16") -> dict[str, float]:
+    """Mean squared error, folding and, with labels, the Dice of both protocols over all pairs of ``loader``.
+
+    Args:
+        network: a displacement estimator.
+        loader: the pairs; its data set names the labels that are evaluated.
+        precision: of the network.
+    """
+    rows: dict[str, list[Tensor]] = {}
+    with evaluating(network):
+        for batch in loader:
+            with autocast(loader.device, precision)():
+                ddf = network(batch["moving"], batch["fixed"]).ddf
+            for name, values in _of_batch(batch, ddf, loader.dataset.dataset.evaluated_labels).items():
+                rows.setdefault(name, []).append(values)
+    return {name: torch.cat(values).nanmean().item() for name, values in rows.items()}
+
+
+def _of_batch(batch: dict[str, Any], ddf: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:
+    residual = (batch["fixed"] - warp(batch["moving"], ddf)).square()
+    folding = 100 * (jacobian_determinant(ddf) <= 0).float()
+    values = {"mse": residual.flatten(1).mean(1), "folding_percent": folding.flatten(1).mean(1)}
+    if "moving_label" not in batch or not labels:
+        return values
+    for protocol, threshold in THRESHOLDS.items():
+        dice = [dice_percent(batch["moving_label"], batch["fixed_label"], ddf, label, threshold) for label in labels]
+        values[f"{protocol}/dsc"] = torch.stack(dice).nanmean(0)
+    return values
+
+
+def dice_percent(moving_label: Tensor, fixed_label: Tensor, ddf: Tensor, label: int, threshold: float) -> Tensor:
+    """Dice in percent of each pair (B,), NaN where the label is missing on either side."""
+    mask, fixed = (moving_label == label).float(), (fixed_label == label).flatten(1)
+    warped = warp(mask, ddf).flatten(1)
+    warped = warped > 0 if threshold == 0 else warped >= threshold
+    overlap, total = (warped & fixed).sum(1), warped.sum(1) + fixed.sum(1)
+    missing = (fixed.sum(1) == 0) | (mask.flatten(1).sum(1) == 0)
+    return torch.where(missing, torch.nan, 200 * overlap / total.clamp(min=1))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the length of a block."""
+    was_training = network.training
+    network.eval()
+    yield
+    network.train(was_training)

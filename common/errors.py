@@ -1,0 +1,34 @@
+"""What a user did wrong, said in one line."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+
+class InputError(ValueError):
+    """Bad input: the message is one line that names the file, the value and the way out."""
+
+
+def input_error_in(error: BaseException | None) -> InputError | None:
+    """The InputError behind ``error``: MONAI wraps what a config raises in errors of its own."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def say_in_one_line() -> None:
+    """From here on an uncaught InputError ends the program with its line and status 1, not a traceback."""
+    if getattr(sys.excepthook, "is_ours", False):
+        return
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        ours = input_error_in(error)
+        if ours is None:
+            previous(kind, error, trace)
+        else:
+            print(f"error: {ours}", file=sys.stderr)
+
+    hook.is_ours = True  # type: ignore[attr-defined]
+    sys.excepthook = hook

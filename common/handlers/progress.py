@@ -1,0 +1,45 @@
+"""One progress bar for the whole run."""
+
+from __future__ import annotations
+
+import sys
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+from ..parallel import rank
+
+SHOWN = {"val/published/dsc": "DSC published", "val/standard/dsc": "DSC standard", "val/mse": "MSE"}
+
+
+class Progress:
+    """Show steps, epoch, phase and the last validation on the terminal."""
+
+    def attach(self, engine: Engine) -> None:
+        """Follow ``engine``."""
+        if rank() == 0:
+            engine.add_event_handler(Events.EPOCH_STARTED, self._open)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
+            engine.add_event_handler(Events.COMPLETED, self._close)
+            engine.add_event_handler(Events.TERMINATE, self._close)
+            self.bar: tqdm | None = None
+
+    def _open(self, engine: Engine) -> None:
+        state = engine.state
+        if self.bar is None:
+            every = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log file needs no animation
+            total = state.max_epochs * state.epoch_length
+            self.bar = tqdm(total=total, initial=state.iteration, unit="step", mininterval=every)
+        self.bar.set_description(f"epoch {state.epoch}/{state.max_epochs} {engine.phase.name}")
+
+    def _advance(self, engine: Engine) -> None:
+        self.bar.update()
+
+    def _report(self, engine: Engine) -> None:
+        metrics = engine.state.metrics
+        self.bar.set_postfix({SHOWN[name]: f"{metrics[name]:.4g}" for name in SHOWN if name in metrics})
+
+    def _close(self, engine: Engine) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,58 @@
+"""What passes between networks, objectives and engines."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """One batch of examples: images (B, 1, *spatial) in [0, 1], labels and mask alike or absent."""
+
+    moving: Tensor
+    fixed: Tensor
+    moving_label: Tensor | None = None
+    fixed_label: Tensor | None = None
+    mask: Tensor | None = None
+
+    def swapped(self) -> Pair:
+        """The same pair registered the other way round."""
+        return Pair(self.fixed, self.moving, self.fixed_label, self.moving_label, self.mask)
+
+
+class Deformation(NamedTuple):
+    """What a displacement estimator returns.
+
+    Attributes:
+        ddf: displacement field (B, D, *spatial), voxels, float32 (the convention of ``spatial``).
+        dvf: stationary velocity (B, D, *coarse) that ``ddf`` integrates, where the architecture has one.
+        stride: fixed-grid voxels per voxel of ``dvf``.
+        log_variance: log variance of the displacement (B, 1, *spatial), where the architecture predicts it.
+        features: whatever a further head may use.
+        auxiliary: the architecture's own loss terms by name (a diffusion loss, say), added to any objective.
+        warped: ``moving`` under ``ddf`` (B, 1, *spatial), once an objective has observed the pair.
+    """
+
+    ddf: Tensor
+    dvf: Tensor | None = None
+    stride: int = 1
+    log_variance: Tensor | None = None
+    features: Tensor | None = None
+    auxiliary: dict[str, Tensor] | None = None
+    warped: Tensor | None = None
+
+    @property
+    def regularised(self) -> Tensor:
+        """The field that smoothness acts on: the velocity where there is one."""
+        return self.ddf if self.dvf is None else self.dvf
+
+
+class DisplacementEstimator(Protocol):
+    """A network that registers ``moving`` to ``fixed``, both (B, 1, *spatial) of any size."""
+
+    def __call__(self, moving: Tensor, fixed: Tensor) -> Deformation: ...
+
+    def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
+        """The deformation that registers ``fixed`` to ``moving``, given the forward one."""
+        ...

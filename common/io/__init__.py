@@ -1,0 +1,23 @@
+"""Files: images and pairs on their native grid, displacement fields in physical space, weights."""
+
+from .displacement import read_displacement, to_physical, to_voxels, write_displacement
+from .images import MedicalImage, read_affine, read_image, read_label, stem
+from .pairs import NativePair, read_pair
+from .weights import file_hash, load_weights, save_weights
+
+__all__ = [
+    "MedicalImage",
+    "NativePair",
+    "file_hash",
+    "load_weights",
+    "read_affine",
+    "read_displacement",
+    "read_image",
+    "read_label",
+    "read_pair",
+    "save_weights",
+    "stem",
+    "to_physical",
+    "to_voxels",
+    "write_displacement",
+]

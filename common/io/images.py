@@ -1,0 +1,136 @@
+"""Read medical images into arrays with axes (i, j, k) and a RAS affine."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from ..data.geometry import spacing_of
+from ..data.prepared import UNREADABLE
+from ..errors import InputError
+from .geometry import RAS_TO_LPS, nifti_affine
+
+NIFTI = (".nii", ".nii.gz")
+ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+
+
+@dataclass(frozen=True, eq=False)
+class MedicalImage:
+    """An image of a file: ``array`` (i, j) or (i, j, k), ``affine`` (4, 4) voxel to RAS in mm."""
+
+    array: np.ndarray
+    affine: np.ndarray
+    path: Path
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Voxel size in mm along each axis of the array."""
+        return spacing_of(self.affine)[: self.array.ndim]
+
+
+def read_image(path: str | Path) -> MedicalImage:
+    """Read the image at ``path`` (.nii, .nii.gz, .mha, .mhd, .nrrd) as float32.
+
+    Raises:
+        InputError: no such file, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or constant.
+    """
+    image = _read(Path(path))
+    array = image.array.astype(np.float32)
+    if not np.isfinite(array).all():
+        count = int((~np.isfinite(array)).sum())
+        raise InputError(f"{path}: {count} voxels are NaN or infinite; replace them, for instance by 0.")
+    if array.min() == array.max():
+        raise InputError(f"{path}: every voxel is {array.flat[0]:g}, so there is nothing to register; check the file.")
+    return MedicalImage(array, image.affine, image.path)
+
+
+def read_label(path: str | Path) -> MedicalImage:
+    """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
+
+    Raises:
+        InputError: as `read_image`, or values that are not whole numbers.
+    """
+    image = _read(Path(path))
+    rounded = np.round(image.array)
+    if not np.isfinite(image.array).all() or not np.allclose(image.array, rounded, atol=1e-4):
+        raise InputError(f"{path}: a label map has whole numbers only; was it interpolated, or is it an image?")
+    small = rounded.min() >= 0 and rounded.max() <= 255
+    return MedicalImage(rounded.astype(np.uint8 if small else np.int32), image.affine, image.path)
+
+
+def read_affine(path: str | Path) -> np.ndarray:
+    """Read the voxel-to-RAS affine (4, 4) of a NIfTI file, and not its voxels.
+
+    Raises:
+        InputError: no such file, or unreadable.
+    """
+    try:
+        return nifti_affine(nib.load(path).header)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+
+
+def stem(path: str | Path) -> str:
+    """Return the file's name without folder and format: ``a/b.nii.gz`` is ``b``."""
+    name = Path(path).name
+    ending = _ending(Path(path))
+    return name[: -len(ending)] if ending else Path(path).stem
+
+
+def _ending(path: Path) -> str | None:
+    return next((ending for ending in sorted(NIFTI + ITK, key=len) if path.name.lower().endswith(ending)), None)
+
+
+def _read(path: Path) -> MedicalImage:
+    ending = _ending(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
+    if ending is None:
+        raise InputError(f"{path}: unknown format; give one of {', '.join(NIFTI + ITK)}.")
+    try:
+        array, affine = _read_nifti(path) if ending in NIFTI else _read_itk(path)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3):
+        raise InputError(
+            f"{path}: {array.ndim}D of shape {list(array.shape)}; give a 2D image, a stack or a volume "
+            "(of a cine, cut out one frame)."
+        )
+    return MedicalImage(array, affine, path)
+
+
+def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    image = nib.load(path)
+    if image.get_data_dtype().fields:
+        raise InputError(f"{path}: a colour image; convert it to one grey channel.")
+    return np.asarray(image.dataobj), nifti_affine(image.header)
+
+
+def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with warnings.catch_warnings():
+        # ITK's wrapping raises DeprecationWarnings from C and crashes where warnings are errors
+        warnings.simplefilter("ignore")
+        import itk
+
+        try:
+            image = itk.imread(str(path))
+        except RuntimeError as error:
+            raise OSError(str(error).strip().splitlines()[-1]) from error
+        if image.GetNumberOfComponentsPerPixel() != 1:
+            raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
+        array = itk.array_from_image(image).T
+        n = min(image.GetImageDimension(), 3)
+        affine = np.eye(4)
+        direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
+        affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
+        affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
+    return array, RAS_TO_LPS @ affine

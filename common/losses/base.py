@@ -1,0 +1,87 @@
+"""What all objectives share: the interface, and the two terms that every one of them is made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..interfaces import Deformation, Pair
+from ..spatial import warp
+
+Terms = dict[str, Tensor]  # named scalars; terms["loss"] is what is minimised, the rest is logged beside it
+
+
+class Objective(nn.Module):
+    """A method's whole mathematics, and nothing of the architecture.
+
+    A trainer calls, in this order: ``observe`` (warps the moving image), ``companion_inputs`` (what the
+    second network looks at), ``displacement_loss`` and ``companion_loss`` with the companion's map. Where a
+    method trains its two networks apart, the stop-gradients are here.
+
+    Args:
+        smooth_weight: lambda of the method's loss.
+    """
+
+    def __init__(self, smooth_weight: float = 0.01) -> None:
+        super().__init__()
+        self.smooth_weight = smooth_weight
+
+    def start_epoch(self, epoch: int) -> None:
+        """Learn that ``epoch`` (from 1) begins."""
+
+    def observe(self, pair: Pair, deformation: Deformation) -> Deformation:
+        """The deformation with its ``warped`` image; a method with displacement uncertainty samples here."""
+        return deformation._replace(warped=warp(pair.moving, deformation.ddf))
+
+    def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
+        """The images (B, 1, *spatial) that the companion maps."""
+        raise TypeError(f"{type(self).__name__} has no companion.")
+
+    def weight(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor | None:
+        """What multiplies the squared residual (B, 1, *spatial); None stands for 1."""
+        return None
+
+    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+        """``mean(weight * residual^2) + lambda * smoothness``, for the displacement estimator alone.
+
+        Args:
+            companion_map: the companion's output, or None while it does not take part (warm-up).
+        """
+        residual = squared_residual(pair, deformation)
+        weight = None if companion_map is None else self.weight(pair, deformation, companion_map)
+        data = masked_mean(residual if weight is None else weight.detach() * residual, pair.mask)
+        smooth = smoothness(deformation)
+        auxiliary = deformation.auxiliary or {}
+        loss = data + self.smooth_weight * smooth + sum(auxiliary.values())
+        return {"loss": loss, "data": data, "smooth": smooth, **auxiliary}
+
+    def companion_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor) -> Terms:
+        """The loss of the companion alone."""
+        raise TypeError(f"{type(self).__name__} has no companion.")
+
+
+def squared_residual(pair: Pair, deformation: Deformation) -> Tensor:
+    """``(fixed - warped)^2``, (B, 1, *spatial)."""
+    return (pair.fixed - deformation.warped).square()
+
+
+def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of ``values``, where ``mask`` (same shape, 0 or 1) says so."""
+    if mask is None:
+        return values.mean()
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def smoothness(deformation: Deformation) -> Tensor:
+    """Mean squared forward difference of the regularised field, times its stride.
+
+    The factor keeps one lambda for fields at full and at half resolution: it is VoxelMorph's
+    multiplier for a velocity at half resolution.
+    """
+    return deformation.stride * mean_squared_difference(deformation.regularised)
+
+
+def mean_squared_difference(field: Tensor) -> Tensor:
+    """``mean |grad field|^2`` by forward differences, averaged over the axes; axes of one voxel do not count."""
+    differences = [field.diff(dim=axis) for axis in range(2, field.dim()) if field.shape[axis] > 1]
+    return torch.stack([d.square().mean() for d in differences]).mean()

@@ -1,0 +1,43 @@
+"""Metrics of a registered pair, in NumPy, and their statistics over many pairs."""
+
+from __future__ import annotations
+
+from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
+from .overlap import Overlap, overlap
+from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
+from .ranks import auroc, spearman
+from .sparsification import Curve, sparsification
+from .statistics import Comparison, compare, compare_patients, mean_by_subject, not_computed, summary
+from .table import METRICS, Metric
+from .truth import Calibration, endpoint_error, score_auroc, variance_calibration, variance_spearman
+
+__all__ = [
+    "LOG_FLOOR",
+    "METRICS",
+    "PROTOCOLS",
+    "Calibration",
+    "Comparison",
+    "Curve",
+    "Metric",
+    "Overlap",
+    "auroc",
+    "average_labels",
+    "compare",
+    "compare_patients",
+    "endpoint_error",
+    "evaluate_labels",
+    "evaluate_pair",
+    "folding_percent",
+    "mean_by_subject",
+    "not_computed",
+    "overlap",
+    "regularity",
+    "score_auroc",
+    "sd_log_jacobian",
+    "sparsification",
+    "spearman",
+    "summary",
+    "variance_calibration",
+    "variance_spearman",
+    "warp_mask",
+]

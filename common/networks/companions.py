@@ -1,0 +1,48 @@
+"""The second networks: what a displacement estimator is trained together with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .unet import CONV, UNet
+
+LOG_VARIANCE_RANGE = (-10.0, 10.0)
+
+
+class VarianceEstimator(nn.Module):
+    """Predict the log noise variance of ``fixed`` given ``warped`` (hetero, section 3: h(warped, fixed)).
+
+    Args:
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(self, spatial_dims: int = 2) -> None:
+        super().__init__()
+        self.backbone = UNet(spatial_dims, in_channels=2)
+        self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
+
+    def forward(self, warped: Tensor, fixed: Tensor) -> Tensor:
+        """Log variance (B, 1, *spatial), float32, clamped to [-10, 10] so that its exponential is finite."""
+        features = self.backbone(torch.cat([warped, fixed], dim=1))
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float()).clamp(*LOG_VARIANCE_RANGE)
+
+
+class ScoringEstimator(nn.Module):
+    """Predict where ``fixed`` has a correspondence at all (adacs, section 4.2: g(fixed)).
+
+    Args:
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(self, spatial_dims: int = 2) -> None:
+        super().__init__()
+        self.backbone = UNet(spatial_dims, in_channels=1)
+        self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
+
+    def forward(self, fixed: Tensor) -> Tensor:
+        """Score (B, 1, *spatial) in [0, 1], float32: 1 where the residual can be trusted."""
+        features = self.backbone(fixed)
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.sigmoid(self.head(features.float()))

@@ -1,0 +1,94 @@
+"""The U-Net of VoxelMorph (Balakrishnan et al., 2019), the backbone of estimators and companions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+POOL = {2: F.max_pool2d, 3: F.max_pool3d}
+
+
+class UNet(nn.Module):
+    """Map images (B, in_channels, *spatial) of any size to features (B, out_channels, *spatial).
+
+    Convolutions of 3 voxels with LeakyReLU(0.2), max pooling, nearest upsampling with skips, no
+    normalisation. MONAI's ``VoxelMorphUNet`` has the same layers but refuses an odd number of inputs.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: number of input images.
+        encoder: channels of each level, finest first.
+        decoder: channels of each level, coarsest first.
+        final: channels of the convolutions after the decoder.
+        half_resolution: leave out the decoder's last step up, so that features (and all the work on
+            them) are at half of the resolution.
+
+    Raises:
+        InputError: if ``spatial_dims`` is not 2 or 3.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        in_channels: int = 2,
+        encoder: tuple[int, ...] = (16, 32, 32, 32),
+        decoder: tuple[int, ...] = (32, 32, 32, 32),
+        final: tuple[int, ...] = (32, 16, 16),
+        half_resolution: bool = False,
+    ) -> None:
+        super().__init__()
+        if spatial_dims not in CONV:
+            raise InputError(f"spatial_dims is {spatial_dims}: it must be 2 or 3.")
+        self.spatial_dims, self.half_resolution = spatial_dims, half_resolution
+        self.divisor, self.out_channels = 2 ** len(encoder), final[-1]
+        self.encoder = self._convolutions([in_channels, *encoder])
+        skips = [0, *encoder[:0:-1]]  # the coarsest convolution has no skip, the finest skip goes to ``final``
+        inputs = [c + s for c, s in zip((encoder[-1], *decoder), skips)]
+        self.decoder = nn.ModuleList(self._convolution(i, o) for i, o in zip(inputs, decoder))
+        first = decoder[-1] + (0 if half_resolution else encoder[0])
+        self.final = self._convolutions([first, *final])
+
+    def _convolution(self, inputs: int, outputs: int) -> nn.Module:
+        return CONV[self.spatial_dims](inputs, outputs, kernel_size=3, padding=1)
+
+    def _convolutions(self, channels: list[int]) -> nn.ModuleList:
+        return nn.ModuleList(self._convolution(i, o) for i, o in zip(channels, channels[1:]))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features at the size of ``image`` (half of it, rounded up, with ``half_resolution``)."""
+        size = image.shape[2:]
+        x = pad_to_multiple(image, self.divisor)
+        x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
+        skips = []
+        for convolution in self.encoder:
+            skips.append(activate(convolution(x)))
+            x = POOL[self.spatial_dims](skips[-1], 2)
+        for level, convolution in enumerate(self.decoder):
+            x = activate(convolution(x))
+            if level + 1 < len(self.decoder) or not self.half_resolution:
+                x = torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skips.pop()], dim=1)
+        for convolution in self.final:
+            x = activate(convolution(x))
+        return crop(x, [(n + 1) // 2 for n in size] if self.half_resolution else list(size))
+
+
+def activate(x: Tensor) -> Tensor:
+    """LeakyReLU(0.2), in place: a convolution's output is not needed for its gradient."""
+    return F.leaky_relu(x, 0.2, inplace=True)
+
+
+def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
+    """Append zeros to ``image`` (B, C, *spatial) until every axis divides by ``divisor``."""
+    padding = [p for n in reversed(image.shape[2:]) for p in (0, -n % divisor)]
+    return F.pad(image, padding) if any(padding) else image
+
+
+def crop(image: Tensor, size: list[int]) -> Tensor:
+    """The first ``size`` voxels of every axis."""
+    for axis, n in enumerate(size):
+        image = image.narrow(axis + 2, 0, n)
+    return image

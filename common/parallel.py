@@ -1,0 +1,53 @@
+"""Several processes that train as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def is_parallel() -> bool:
+    """Whether several processes take part."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    """This process's number, 0 for the one that writes files."""
+    return dist.get_rank() if is_parallel() else 0
+
+
+def world_size() -> int:
+    """How many processes take part."""
+    return dist.get_world_size() if is_parallel() else 1
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean of a scalar over all processes, the same on each."""
+    if not is_parallel():
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
+def sum_gradients(parameters: Iterable[Tensor]) -> None:
+    """Add up every process's gradients, in one message."""
+    if not is_parallel():
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
+        gradient.copy_(part.view_as(gradient))
+
+
+def broadcast_object(value: object) -> object:
+    """What process 0 holds, on every process."""
+    if not is_parallel():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box)
+    return box[0]

@@ -1,0 +1,1 @@
+"""Benchmarks: each module measures one claim of speed and ends with lines ``ratio NAME VALUE``, larger is better."""

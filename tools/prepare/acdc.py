@@ -1,0 +1,175 @@
+"""ACDC: cine MRI of the heart, end diastole to end systole (Bernard et al., IEEE TMI 2018)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.data.geometry import centre_start, start_around
+from common.data.prepared import Dataset
+from common.errors import InputError
+
+from . import options
+from .build import build
+from .cases import Case, Result, Settings
+from .framing import Frame, label_values, read_frame, write_frame
+from .layouts import find_patients
+from .volumes import NIFTI, BrokenInput
+
+HELP = "ACDC, ED to ES; patients whose number 5 divides are val, the others train"
+LABELS = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+MYOCARDIUM = 2
+LAYOUT = "patientNNN folders (patientNNN/Info.cfg, patientNNN_frameNN.nii.gz)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this source."""
+    options.add_output(parser, "the folder with patientNNN, or one above it (with training/)")
+    options.add_dims(parser)
+    parser.add_argument(
+        "--crop-center",
+        type=_centre,
+        default="label",
+        metavar="label|image|I,J",
+        help="the middle of the crop: the myocardium of the middle ED slice, as published (default), "
+        "the middle of the image, or a voxel of the native grid",
+    )
+    parser.add_argument(
+        "--size", type=options.size, default=(128, 128), metavar="H,W", help="in-plane size (default: 128,128)"
+    )
+    parser.add_argument(
+        "--spacing",
+        type=options.spacing,
+        default=(1.5, 1.5, 5.0),
+        metavar="I,J,K",
+        help="in 3D, voxel size in mm (default: 1.5,1.5,5); 2D keeps the native one",
+    )
+    parser.add_argument("--depth", type=options.positive, default=16, help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 16)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert ACDC."""
+    size = tuple(args.size) * 2 if len(args.size) == 1 else tuple(args.size)
+    if len(size) != 2:
+        raise InputError(f"--size {size}: ACDC takes the two in-plane numbers; slices are set by --depth")
+    cases = find_cases(args.source, ("training",))
+    if args.test_source:
+        cases += find_cases(args.test_source, ("testing", "training"), "test")
+    volume = args.spatial_dims == 3
+    settings: Settings = {
+        "spatial_dims": args.spatial_dims, "size": [*size, args.depth] if volume else [*size],
+        "spacing": args.spacing if volume else None, "centre": args.crop_center, "percentiles": args.percentiles,
+    }  # fmt: skip
+    about = Dataset(
+        args.output, "ACDC", args.spatial_dims, LABELS, (MYOCARDIUM,), "CC BY-NC-SA 4.0", "Bernard et al., 2018", "MR",
+        _policy(settings),
+    )  # fmt: skip
+    build(args, about, cases, convert, settings)
+
+
+def find_cases(source: Path, prefer: Sequence[str], split: str | None = None) -> list[Case]:
+    """Return a case a patient; the numbers that 5 divides are val unless ``split`` is given."""
+    cases = []
+    for folder in find_patients(source, r"patient\d+", prefer, LAYOUT):
+        rule = "train" if int(folder.name.removeprefix("patient")) % 5 else "val"
+        files = {"info": str(folder / "Info.cfg")}
+        for path in sorted(folder.iterdir()):
+            if path.name.endswith(NIFTI) and "_frame" in path.name:
+                files[path.name.split(".")[0].split("_", 1)[1]] = str(path)  # "frame01", "frame01_gt"
+        cases.append(Case(folder.name, folder.name, files, str(source), split or rule))
+    return cases
+
+
+def convert(case: Case, output: Path, settings: Settings) -> Result:
+    """Crop, normalise and write a patient's two frames."""
+    roles, group = _roles(case)
+    files = {key: case.files[role] for key, role in roles.items() if role in case.files}
+    dims = settings["spatial_dims"]
+    native = read_frame(files)
+    frame = native.resampled(settings["spacing"])
+    size = [*settings["size"], frame.shape[2]][:3]
+    start = _crop_start(native, frame, size, settings["centre"], case)
+    frame = frame.cropped(start, size).normalised(dims, tuple(settings["percentiles"]))
+    paths = {key: case.native(roles[key]) for key in ("moving", "fixed")}
+    entry = {"subject": case.subject, "group": group, "native": {**paths, **frame.native()}}
+    return {"pairs": write_frame(frame, output, case.name, entry, dims), "label_values": label_values(frame)}
+
+
+def read_info(path: str | Path) -> dict[str, str]:
+    """Read the ``key: value`` lines of Info.cfg."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenInput(f"{path}: cannot be read ({error}); restore it or pass --skip-broken") from error
+    return {key.strip(): value.strip() for key, value in (line.split(":", 1) for line in lines if ":" in line)}
+
+
+def _roles(case: Case) -> tuple[dict[str, str], str]:
+    """Return which file is what, and the pathology group: moving is end diastole, fixed end systole."""
+    info = read_info(case.files["info"])
+    roles = {}
+    for key, phase in (("moving", "ED"), ("fixed", "ES")):
+        if not info.get(phase, "").isdigit():
+            raise BrokenInput(
+                f"{case.files['info']}: {phase} is {info.get(phase)!r}, expected a frame's number; "
+                "repair it or pass --skip-broken"
+            )
+        frame = f"frame{int(info[phase]):02d}"
+        if frame not in case.files:
+            raise BrokenInput(
+                f"{Path(case.files['info']).parent}: no {case.name}_{frame}.nii.gz, which is the {phase} "
+                "frame by Info.cfg; restore it or pass --skip-broken"
+            )
+        roles |= {key: frame, f"{key}_label": f"{frame}_gt"}
+    return roles, info.get("Group", "")
+
+
+def _crop_start(
+    native: Frame, frame: Frame, size: Sequence[int], centre: str | list[int], case: Case
+) -> tuple[int, ...]:
+    """Return where the crop starts on ``frame``; in 3D the slices are centred on the volume's middle."""
+    depth = centre_start(frame.shape[2:], size[2:])
+    if centre == "image":
+        return (*centre_start(frame.shape[:2], size[:2]), *depth)
+    point = _myocardium(native, case) if centre == "label" else np.asarray(centre, dtype=float)
+    if frame.resampled_shape:
+        point = (np.linalg.inv(frame.affine) @ native.affine @ [*point, 0, 1])[:2]
+    return (*start_around(point, size[:2]), *depth)
+
+
+def _myocardium(frame: Frame, case: Case) -> np.ndarray:
+    """Return the in-plane centroid of the middle slice's ED myocardium, or of the nearest slice that has any."""
+    if "moving_label" not in frame.arrays:
+        raise BrokenInput(
+            f"{Path(case.files["info"]).parent}: {case.name} has no ED label to centre the crop on; pass --crop-center image or I,J"
+        )
+    mask = frame.arrays["moving_label"] == MYOCARDIUM
+    with_any = np.flatnonzero(mask.any(axis=(0, 1)))
+    if not with_any.size:
+        raise BrokenInput(
+            f"{Path(case.files["info"]).parent}: {case.name} has no myocardium (label {MYOCARDIUM}) at ED to centre "
+            "the crop on; pass --crop-center image or I,J"
+        )
+    middle = with_any[np.argmin(np.abs(with_any - mask.shape[2] // 2))]
+    return np.argwhere(mask[:, :, middle]).mean(axis=0)
+
+
+def _centre(text: str) -> str | tuple[int, ...]:
+    if text in ("label", "image"):
+        return text
+    point = options.size(text)
+    if len(point) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected label, image or two voxel indices I,J")
+    return point
+
+
+def _policy(settings: Settings) -> str:
+    around = {"label": "the centroid of the middle slice's ED myocardium", "image": "the middle of the image"}
+    where = around.get(str(settings["centre"])) or f"voxel {settings['centre']}"
+    size = "x".join(map(str, settings["size"]))
+    if settings["spacing"] is None:
+        return f"native in-plane spacing, {size} crop around {where}, zero padded"
+    return f"resampled to {'x'.join(f'{s:g}' for s in settings['spacing'])} mm, {size} crop around {where}, zero padded"

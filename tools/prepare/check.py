@@ -1,0 +1,29 @@
+"""List every problem of a prepared data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.data import prepared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the check."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a prepared data set")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line for each problem and a summary; return 1 if there is an error, 0 if there are warnings at most."""
+    problems = prepared.check(args.directory)
+    for line in problems:
+        print(line)
+    errors = sum(line.startswith("error:") for line in problems)
+    dataset = prepared.read(args.directory) if not errors else None
+    found = f"{errors} errors, {len(problems) - errors} warnings"
+    if dataset is None:
+        print(f"{args.directory}: {found}")
+        return 1
+    counts = ", ".join(f"{split} {len(pairs)}" for split, pairs in dataset.splits.items())
+    print(f"{args.directory}: good ({counts} pairs; {found})")
+    return 0

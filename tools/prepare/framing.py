@@ -1,0 +1,142 @@
+"""From a pair of native volumes to the files and entries of a prepared pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.data import geometry
+from common.data.prepared import IMAGE_KEYS, LABEL_KEYS, save_image
+
+from .volumes import BrokenInput, Volume, read_image, read_label
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Images and labels on one grid, with what is needed to find the way back to the native one.
+
+    Attributes:
+        arrays: key (``moving``, ``fixed``, ``moving_label``, ...) to an (X, Y, Z) array.
+        affine: (4, 4) of the present grid.
+        native_shape: shape as read; resampled_shape: after resampling, None without.
+        start: the present grid's first voxel in the (resampled) volume.
+        inside: True where the grid lies in the image, None for everywhere.
+    """
+
+    arrays: dict[str, np.ndarray]
+    affine: np.ndarray
+    native_shape: tuple[int, ...]
+    resampled_shape: tuple[int, ...] | None = None
+    start: tuple[int, ...] = (0, 0, 0)
+    inside: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the present grid."""
+        return next(iter(self.arrays.values())).shape
+
+    def resampled(self, spacing: Sequence[float] | None) -> Frame:
+        """Resample to ``spacing`` (mm), images linearly and labels to the nearest; None changes nothing."""
+        if spacing is None:
+            return self
+        done = {k: geometry.resample(a, self.affine, spacing, _order(k)) for k, a in self.arrays.items()}
+        arrays = {key: array for key, (array, _) in done.items()}
+        affine = next(iter(done.values()))[1]
+        return replace(self, arrays=arrays, affine=affine, resampled_shape=next(iter(arrays.values())).shape)
+
+    def resized(self, size: Sequence[int]) -> Frame:
+        """Stretch the first ``len(size)`` axes to ``size`` voxels over the same extent."""
+        arrays = {key: geometry.resize(array, size, _order(key)) for key, array in self.arrays.items()}
+        affine = geometry.resize_affine(self.affine, self.shape[: len(size)], size)
+        return replace(self, arrays=arrays, affine=affine, resampled_shape=next(iter(arrays.values())).shape)
+
+    def cropped(self, start: Sequence[int], size: Sequence[int]) -> Frame:
+        """Keep the box at ``start``, zero where it leaves the image."""
+        return replace(
+            self,
+            arrays={key: geometry.crop_or_pad(array, start, size) for key, array in self.arrays.items()},
+            affine=geometry.crop_affine(self.affine, start),
+            inside=geometry.crop_or_pad(np.ones(self.shape, bool), start, size),
+            start=tuple(int(s) for s in start),
+        )
+
+    def normalised(self, spatial_dims: int, percentiles: tuple[float, float]) -> Frame:
+        """Scale each image, a slice with ``spatial_dims`` 2 and the volume with 3, to [0, 1]."""
+        inside = np.ones(self.shape, bool) if self.inside is None else self.inside
+        arrays = dict(self.arrays)
+        for key in set(arrays) - set(LABEL_KEYS):
+            arrays[key] = _normalise(arrays[key], inside, spatial_dims, percentiles)
+        return replace(self, arrays=arrays)
+
+    def native(self) -> dict[str, Any]:
+        """Describe the way back: the prepared voxel ``p`` is voxel ``p + crop_start`` of the (resampled) image."""
+        entry = {"crop_start": list(self.start), "native_shape": list(self.native_shape)}
+        return entry if self.resampled_shape is None else {**entry, "resampled_shape": list(self.resampled_shape)}
+
+
+def read_frame(files: dict[str, str]) -> Frame:
+    """Read the files of a pair (keys as in a prepared pair) that share one grid; labels are optional.
+
+    Raises:
+        BrokenInput: naming the file that cannot be read or whose shape is not that of the moving image.
+    """
+    moving, fixed = (read_image(files[key]) for key in IMAGE_KEYS)
+    return frame_of(files, {"moving": moving, "fixed": fixed})
+
+
+def frame_of(files: dict[str, str], images: dict[str, Volume]) -> Frame:
+    """Complete a pair of images on one grid with the labels among ``files``."""
+    moving, fixed = images["moving"], images["fixed"]
+    if moving.array.shape != fixed.array.shape:
+        raise BrokenInput(
+            f"{files['fixed']}: shape {fixed.array.shape}, but {Path(files['moving']).name} is "
+            f"{moving.array.shape}; repair it or pass --skip-broken"
+        )
+    arrays = {key: volume.array for key, volume in images.items()}
+    for key, image in zip(LABEL_KEYS, IMAGE_KEYS, strict=True):
+        if files.get(key):
+            arrays[key] = read_label(files[key], images[image], files[image]).array
+    return Frame(arrays, fixed.affine, fixed.array.shape)
+
+
+def write_frame(
+    frame: Frame, output: Path, name: str, entry: dict[str, Any], spatial_dims: int
+) -> list[dict[str, Any]]:
+    """Write the files of a normalised frame and return its pairs: one a slice, or the volume.
+
+    Args:
+        name: what the files are called after, and the pair's id (with the slice behind it in a stack).
+        entry: what every pair of it says besides: ``subject``, ``group``, ``native``.
+    """
+    files = {}
+    for key, array in frame.arrays.items():
+        folder, role = ("labels", key.removesuffix("_label")) if key in LABEL_KEYS else ("images", key)
+        files[key] = f"{folder}/{name}_{role}.nii.gz"
+        save_image(output / files[key], array, frame.affine)
+    if spatial_dims == 3:
+        return [{"id": name, **files, **entry}]
+    depth = frame.shape[2]
+    ids = [name] if depth == 1 else [f"{name}_slice{k:02d}" for k in range(depth)]
+    return [{"id": pair_id, **files, "slice": k, **entry} for k, pair_id in enumerate(ids)]
+
+
+def label_values(frame: Frame) -> dict[str, list[int]]:
+    """Return which labels (without 0) the moving and the fixed map hold."""
+    return {key: [int(v) for v in np.unique(frame.arrays[key]) if v] for key in LABEL_KEYS if key in frame.arrays}
+
+
+def _order(key: str) -> int:
+    return 0 if key in LABEL_KEYS else 1
+
+
+def _normalise(
+    array: np.ndarray, inside: np.ndarray, spatial_dims: int, percentiles: tuple[float, float]
+) -> np.ndarray:
+    if spatial_dims == 3:
+        return geometry.min_max(array, percentiles, inside)
+    slices = [geometry.min_max(array[..., k], percentiles, inside[..., k]) for k in range(array.shape[2])]
+    return np.stack(slices, axis=-1)

@@ -1,0 +1,167 @@
+"""Medical Segmentation Decathlon: every case is one subject, and pairs are made of two subjects."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from common.data import geometry
+from common.data.prepared import SPLITS, Dataset, Pairs, save_image
+from common.errors import InputError
+
+from . import options
+from .build import build
+from .cases import Case, Result, Settings, run_all
+from .grids import full_size, largest
+from .layouts import find_file
+from .volumes import Volume, canonical, read_image, read_label, shape_and_affine, stem
+
+CITATION = "Antonelli et al., 2022"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this source."""
+    options.add_output(parser, "a task's folder, the one with dataset.json", default=(0.5, 99.5))
+    options.add_split(parser, "0.7,0.1,0.2")
+    options.add_grid(parser, "the largest, rounded up to multiples of 16")
+    parser.add_argument(
+        "--pairs-per-subject",
+        type=options.positive,
+        default=2,
+        help="moving subjects for each fixed one, of the same split (default: 2)",
+    )
+    parser.add_argument("--channel", type=int, default=0, help="of images with several (default: 0)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert a task."""
+    task = read_task(args.source)
+    cases = find_cases(args.source, task)
+    if args.test_source:
+        cases += find_cases(args.test_source, read_task(args.test_source), "test")
+    grids, broken = run_all(cases, _canonical_grid, 1, args.skip_broken, "reading headers")
+    cases = [case for case in cases if case.name in grids]
+    size = full_size(args.size, 3) if args.size else largest(list(grids.values()), args.spacing, 3, multiple=16)
+    settings = {"size": size, "spacing": args.spacing, "percentiles": args.percentiles, "channel": args.channel}
+    labels = task_labels(task)
+    how = f"resampled to {args.spacing} mm" if args.spacing else "native spacing"
+    about = Dataset(
+        args.output, str(task.get("name") or args.source.name), 3, labels, tuple(labels),
+        str(task.get("licence") or "CC BY-SA 4.0"), CITATION, ", ".join(map(str, task.get("modality", {}).values())),
+        f"{how}, axes to RAS, centre crop or zero pad to {'x'.join(map(str, size))}", args.seed,
+    )  # fmt: skip
+    assemble = partial(make_pairs, per_subject=args.pairs_per_subject, seed=args.seed)
+    build(args, about, cases, convert, settings, assemble, broken)
+
+
+def read_task(source: Path) -> dict[str, Any]:
+    """Read the task's dataset.json and say in ``folder`` where it lies."""
+    path = find_file(source, "dataset.json", "a task of the Medical Segmentation Decathlon (dataset.json)")
+    try:
+        task = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); download the task again") from error
+    if not isinstance(task, dict) or not isinstance(task.get("training"), list) or not task["training"]:
+        raise InputError(f"{path}: no list `training` of images and labels; is this a task of the Decathlon?")
+    return {**task, "folder": path.parent}
+
+
+def task_labels(task: dict[str, Any]) -> dict[int, str]:
+    """Return the labels but for the background, from ``{"1": name}`` or ``{name: 1}``."""
+    labels = {}
+    for key, value in task.get("labels", {}).items():
+        number, name = (key, value) if str(key).isdigit() else (value, key)
+        labels[int(number)] = str(name)
+    return {value: name for value, name in sorted(labels.items()) if value}
+
+
+def find_cases(source: Path, task: dict[str, Any], split: str | None = None) -> list[Case]:
+    """Return a case for every entry of the task's training list."""
+    cases = []
+    for number, entry in enumerate(task["training"]):
+        if not isinstance(entry, dict) or "image" not in entry:
+            raise InputError(
+                f"{task['folder'] / 'dataset.json'}: training entry {number} has no image; download it again"
+            )
+        files = {key: str(task["folder"] / entry[key]) for key in ("image", "label") if entry.get(key)}
+        name = stem(files["image"])
+        cases.append(Case(name, name, files, str(source), split))
+    return cases
+
+
+def convert(case: Case, output: Path, settings: Settings) -> Result:
+    """Turn to RAS, resample, crop, normalise and write one subject; its pairs are made later."""
+    native = read_image(case.files["image"], settings["channel"])
+    volumes = {"image": native}
+    if "label" in case.files:
+        volumes["label"] = read_label(case.files["label"], native, case.files["image"])
+    result: Result = {"pairs": [], "files": [], "native": {"path": case.native("image")}}
+    for role, volume in volumes.items():
+        array, affine, where = _placed(canonical(volume), settings, order=0 if role == "label" else 1)
+        if role == "image":
+            inside = geometry.crop_or_pad(np.ones(where.pop("present"), bool), where["crop_start"], settings["size"])
+            array = geometry.min_max(array, tuple(settings["percentiles"]), inside)
+            result["native"] |= {**where, "native_shape": list(native.array.shape)}
+        else:
+            result["label_values"] = {"label": [int(v) for v in np.unique(array) if v]}
+        result[role] = f"{role}s/{case.name}.nii.gz"
+        result["files"].append(result[role])
+        save_image(output / result[role], array, affine)
+    codes = "".join(nib.aff2axcodes(native.affine))
+    result["native"] |= {} if codes == "RAS" else {"orientation": codes}
+    return result
+
+
+def make_pairs(
+    cases: Sequence[Case], results: dict[str, Result], splits: dict[str, str], per_subject: int, seed: int
+) -> Pairs:
+    """Give every subject, as fixed, ``per_subject`` different others of its split as moving."""
+    pairs: Pairs = {}
+    for index, split in enumerate(SPLITS):
+        names = sorted(c.name for c in cases if splits[c.subject] == split and c.name in results)
+        if len(names) == 1:
+            raise InputError(f"{names[0]} is alone in the split {split}, and a pair needs two; change --split")
+        generator = np.random.default_rng([seed, index])
+        pairs[split] = []
+        for fixed in names:
+            others = [name for name in names if name != fixed]
+            chosen = generator.permutation(len(others))[:per_subject]
+            pairs[split] += [_pair(others[i], fixed, results) for i in sorted(chosen)]
+    return pairs
+
+
+def _pair(moving: str, fixed: str, results: dict[str, Result]) -> dict[str, Any]:
+    sides = {"moving": results[moving], "fixed": results[fixed]}
+    pair = {"id": f"{moving}_to_{fixed}", "subject": fixed, "moving_subject": moving}
+    pair |= {key: side["image"] for key, side in sides.items()}
+    pair |= {f"{key}_label": side["label"] for key, side in sides.items() if "label" in side}
+    native = {key: side["native"]["path"] for key, side in sides.items()}
+    for prefix, side in (("", sides["fixed"]), ("moving_", sides["moving"])):
+        native |= {f"{prefix}{key}": value for key, value in side["native"].items() if key != "path"}
+    return {**pair, "native": native}
+
+
+def _placed(volume: Volume, settings: Settings, order: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Resample and centre a volume; return it, its affine and where it was cut out."""
+    array, affine = volume
+    where: dict[str, Any] = {}
+    if settings["spacing"]:
+        array, affine = geometry.resample(array, affine, settings["spacing"], order)
+        where["resampled_shape"] = list(array.shape)
+    start = geometry.centre_start(array.shape, settings["size"])
+    where |= {"crop_start": list(start), "present": array.shape}
+    return geometry.crop_or_pad(array, start, settings["size"]), geometry.crop_affine(affine, start), where
+
+
+def _canonical_grid(case: Case) -> dict[str, Any]:
+    shape, affine = shape_and_affine(case.files["image"])
+    order = np.argsort(nib.orientations.io_orientation(affine)[:, 0])
+    spacing = geometry.spacing_of(affine)
+    return {"shape": tuple(shape[axis] for axis in order), "spacing": tuple(spacing[axis] for axis in order)}

@@ -1,0 +1,94 @@
+"""Write the bundles from their recipes: ``python -m tools.render``, or ``--check`` that they are as rendered.
+
+A bundle is one architecture trained by one method. ``tools/recipes`` holds a fragment for each of them and
+the templates of a bundle's files; a bundle's weights and what was measured with them are not rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+RECIPES = Path(__file__).parent / "recipes"
+BUNDLES = Path(__file__).parent.parent / "bundles"
+CONFIGS = ("train.yaml", "multi_gpu_train.yaml", "logging.conf")
+TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
+}
+
+
+def recipes(kind: str) -> list[dict[str, Any]]:
+    """The fragments in ``tools/recipes/<kind>``, by name."""
+    return [yaml.safe_load(path.read_text()) for path in sorted((RECIPES / kind).glob("*.yaml"))]
+
+
+def bundle_names() -> list[str]:
+    """Every bundle that there is a recipe for."""
+    return [f"{a['name']}_{m['name']}" for a in recipes("architectures") for m in recipes("methods")]
+
+
+def results(name: str) -> dict[str, Any]:
+    """What was measured with a bundle's shipped weights; empty before that."""
+    path = RECIPES / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, str]:
+    """The files of one bundle: path within the bundle -> content."""
+    environment = Environment(
+        loader=FileSystemLoader(RECIPES / "base"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    name = f"{architecture['name']}_{method['name']}"
+    values = {
+        "name": name,
+        "architecture": architecture,
+        "method": method,
+        "settings": method["settings"],
+        "training": architecture["training"] | method.get("training", {}),
+        "companion": method.get("companion"),
+        "alternating": method["trainer"] == "AlternatingTrainer",
+        "results": results(name),
+        "expect": "",
+    }
+    return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Render all bundles, or report those that differ from their recipes."""
+    parser = argparse.ArgumentParser(prog="python -m tools.render", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file differs from its recipe")
+    parser.add_argument("--output", type=Path, default=BUNDLES, help="the folder of bundles")
+    options = parser.parse_args(arguments)
+    stale = []
+    for architecture in recipes("architectures"):
+        for method in recipes("methods"):
+            for path, content in render(architecture, method).items():
+                file = options.output / f"{architecture['name']}_{method['name']}" / path
+                if file.is_file() and file.read_text() == content:
+                    continue
+                stale.append(str(file))
+                if not options.check:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(content)
+    for file in stale:
+        print(f"{file}: {'differs from its recipe; run `python -m tools.render`' if options.check else 'written'}")
+    return int(options.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

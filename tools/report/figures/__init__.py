@@ -1,0 +1,1 @@
+"""The report's figures: arrays in, a matplotlib Figure out."""

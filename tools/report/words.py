@@ -1,0 +1,128 @@
+"""The findings in words, from the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.metrics.statistics import Comparison
+
+from .columns import MAIN, Column, value
+from .comparisons import METRICS, Metric, versus
+from .evaluations import Evaluation
+
+COLUMN = {column.key: column for column in MAIN}
+CONFIDENCE = "95 % interval"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number to remember."""
+
+    number: str
+    unit: str
+    text: str
+
+
+def headline(evaluations: Sequence[Evaluation], reference: Evaluation) -> list[str]:
+    """Return what was compared and what came out: the finding first, then its ground."""
+    metric = next((each for each in METRICS if each.key in ("standard/dsc", "endpoint_error")
+                   and any(_mean(e, each) for e in evaluations)), None)
+    if metric is None:
+        names = _list([each.name for each in evaluations])
+        return [f"{names} on {_where(reference)}: no labels and no known truth, so accuracy was not measured.",
+                _material(evaluations)]
+    ranked = _ranked(evaluations, metric)
+    if len(ranked) == 1:
+        return [_alone(ranked[0], metric), _material(evaluations)]
+    return [_winner(ranked, reference, metric), _material(evaluations)]
+
+
+def _mean(evaluation: Evaluation, metric: Metric) -> bool:
+    return bool(value(evaluation.summary, COLUMN[metric.key].path))
+
+
+def _ranked(evaluations: Sequence[Evaluation], metric: Metric) -> list[Evaluation]:
+    known = [each for each in evaluations if _mean(each, metric)]
+    return sorted(known, key=lambda each: value(each.summary, COLUMN[metric.key].path).mean, reverse=metric.higher)
+
+
+def _winner(ranked: Sequence[Evaluation], reference: Evaluation, metric: Metric) -> str:
+    """Return who is best and by how much: against the reference, or against the next if the reference is best."""
+    best = ranked[0]
+    other = reference if reference in ranked[1:] else ranked[1]
+    test = versus(best, other, metric)
+    unit, result = ("patients", test.per_patient) if test.per_patient.n > 1 else ("pairs", test.per_pair)
+    amount = f"{abs(result.difference):.{metric.decimals}f} {metric.unit}"
+    start = f"{best.name} is best on {_where(best)}: {_measured(best, metric)}"
+    if math.isnan(result.ci_low):
+        return f"{start}, {amount} {_side(metric)} {other.name}; too few {unit} to say more."
+    ground = f"({CONFIDENCE} {metric.signed(result.ci_low)} to {metric.signed(result.ci_high)} over {result.n} {unit})"
+    if not metric.gained(result):
+        return f"{start}, but not distinguishable from {other.name}: {amount} apart {ground}."
+    return f"{start}, {amount} {_side(metric)} {other.name} {ground}."
+
+
+def _side(metric: Metric) -> str:
+    return "above" if metric.higher else "below"
+
+
+def _measured(evaluation: Evaluation, metric: Metric) -> str:
+    column = COLUMN[metric.key]
+    name = "Dice overlap" if metric.key.endswith("dsc") else "endpoint error"
+    return f"{name} {column.show(value(evaluation.summary, column.path).mean)} {column.unit}"
+
+
+def _alone(evaluation: Evaluation, metric: Metric) -> str:
+    before = _before(evaluation, metric)
+    ending = f", from {before} before registration." if before else "."
+    return f"{evaluation.name} on {_where(evaluation)}: {_measured(evaluation, metric)}{ending}"
+
+
+def _before(evaluation: Evaluation, metric: Metric) -> str:
+    column = COLUMN[metric.key]
+    overlap, error = ("undeformed", "standard", "dsc"), ("truth", "undeformed_endpoint_error")
+    found = value(evaluation.summary, overlap if metric.key == "standard/dsc" else error)
+    return f"{column.show(found.mean)} {column.unit}" if found else ""
+
+
+def _where(evaluation: Evaluation) -> str:
+    return str(evaluation.summary["dataset"])
+
+
+def _material(evaluations: Sequence[Evaluation]) -> str:
+    first = evaluations[0]
+    methods = f"{len(evaluations)} methods" if len(evaluations) > 1 else "One method"
+    patients = len(set(first.subjects))
+    before = _before(first, METRICS[0])
+    start = f" Before registration the overlap is {before}." if before else ""
+    return (f"{methods}, split “{first.summary['split']}” of {_where(first)}: "
+            f"{len(first.ids)} pairs of {patients} patients.{start}")
+
+
+def tiles(evaluations: Sequence[Evaluation]) -> list[Tile]:
+    """Return the numbers to remember: the best of each kind, and whose it is."""
+    wanted = (("standard/dsc", "best Dice overlap, {}"), ("endpoint_error", "smallest endpoint error, {}"),
+              ("ause", "best uncertainty (AUSE), {}"), ("score_auroc", "best score (AUROC), {}"),
+              ("folding_percent", "least folding, {}"), ("seconds_per_pair", "fastest, {}"))
+    found = [_tile(evaluations, COLUMN[key], text) for key, text in wanted]
+    return [tile for tile in found if tile is not None]
+
+
+def _tile(evaluations: Sequence[Evaluation], column: Column, text: str) -> Tile | None:
+    known = [each for each in evaluations if value(each.summary, column.path)]
+    if not known:
+        return None
+    pick = max if column.better == "higher" else min
+    best = pick(known, key=lambda each: value(each.summary, column.path).mean)
+    return Tile(column.show(value(best.summary, column.path).mean * column.scale), column.unit, text.format(best.name))
+
+
+def interval(metric: Metric, result: Comparison) -> str:
+    """Return a difference's interval as it is printed."""
+    return "–" if math.isnan(result.ci_low) else f"{metric.signed(result.ci_low)} to {metric.signed(result.ci_high)}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
