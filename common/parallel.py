@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from .errors import InputError
+
+Anything = TypeVar("Anything")
 
 
 def is_parallel() -> bool:
@@ -29,7 +35,8 @@ def mean_over_processes(value: Tensor) -> Tensor:
     if not is_parallel():
         return value
     total = value.detach().clone()
-    dist.all_reduce(total)
+    with _together():
+        dist.all_reduce(total)
     return total / world_size()
 
 
@@ -39,15 +46,36 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.reshape(-1) for g in gradients])
-    dist.all_reduce(flat)
+    with _together():
+        dist.all_reduce(flat)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
         gradient.copy_(part.view_as(gradient))
 
 
-def broadcast_object(value: object) -> object:
+def broadcast_object(value: Anything) -> Anything:
     """What process 0 holds, on every process."""
     if not is_parallel():
         return value
     box = [value]
-    dist.broadcast_object_list(box)
+    with _together():
+        dist.broadcast_object_list(box)
     return box[0]
+
+
+def gather_objects(value: Anything) -> list[Anything]:
+    """What every process holds, in order, on every process."""
+    if not is_parallel():
+        return [value]
+    values: list[Anything] = [value] * world_size()
+    with _together():
+        dist.all_gather_object(values, value)
+    return values
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """For the length of a message: if another process is gone, say so rather than show a broken connection."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(f"process {rank()}: another process has stopped, see its message; start the run again.") from error

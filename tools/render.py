@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
-CONFIGS = ("train.yaml", "multi_gpu_train.yaml", "logging.conf")
+CONFIGS = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml", "logging.conf")
 TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
 }
 

@@ -1,5 +1,19 @@
 """Trainers, and what evaluates and applies what they trained."""
 
+from .evaluator import RegistrationEvaluator
+from .inference import RegistrationInference
+from .inference_cases import PairsToRegister
+from .inference_region import Framing
+from .inferer import BatchInferer
 from .trainer import AlternatingTrainer, JointTrainer, SingleTrainer
 
-__all__ = ["AlternatingTrainer", "JointTrainer", "SingleTrainer"]
+__all__ = [
+    "AlternatingTrainer",
+    "BatchInferer",
+    "Framing",
+    "JointTrainer",
+    "PairsToRegister",
+    "RegistrationEvaluator",
+    "RegistrationInference",
+    "SingleTrainer",
+]

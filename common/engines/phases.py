@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InputError
 
@@ -20,17 +20,19 @@ COMPANION = Phase("companion", False, True)
 BOTH = Phase("both", True, True)
 
 
-def phase_of(epoch: int, warm_up: tuple[int, int]) -> Phase:
-    """The phase of ``epoch`` (from 1): displacement alone, then the companion alone, then both (adacs, Alg. 1).
-
-    Args:
-        warm_up: how many epochs the first two phases last.
+def warm_up_of(setting: Any) -> tuple[int, int]:
+    """How many epochs the first two phases last.
 
     Raises:
-        InputError: if one of them is negative.
+        InputError: if ``setting`` is not two whole numbers of 0 or more.
     """
-    if min(warm_up) < 0:
-        raise InputError(f"warm_up is {list(warm_up)}: both numbers of epochs must be 0 or more.")
+    if isinstance(setting, (list, tuple)) and len(setting) == 2 and all(type(n) is int and n >= 0 for n in setting):
+        return tuple(setting)
+    raise InputError(f"warm_up is {setting}: it must be two numbers of epochs of 0 or more, as in [4, 2].")
+
+
+def phase_of(epoch: int, warm_up: tuple[int, int]) -> Phase:
+    """The phase of ``epoch`` (from 1): displacement alone, then the companion alone, then both (adacs, Alg. 1)."""
     if epoch <= warm_up[0]:
         return DISPLACEMENT
     return COMPANION if epoch <= sum(warm_up) else BOTH

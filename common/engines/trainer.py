@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from ..losses import Objective, Terms
 from ..parallel import sum_gradients
 from .directions import both_directions
-from .phases import BOTH, DISPLACEMENT, Phase, phase_of
+from .finite import check_losses, check_weights
+from .phases import BOTH, DISPLACEMENT, Phase, phase_of, warm_up_of
 from .precision import autocast
 
 Loader = Iterable[dict[str, Any]]
@@ -84,7 +85,7 @@ class SingleTrainer(SupervisedTrainer):
         self.autocast = autocast(torch.device(device), precision)
         self.phase = DISPLACEMENT
         self.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
-        self.add_event_handler(Events.EPOCH_COMPLETED, self._step_schedulers)
+        self.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
         self._register_handlers(train_handlers or [])
 
     def networks(self) -> dict[str, nn.Module]:
@@ -105,9 +106,12 @@ class SingleTrainer(SupervisedTrainer):
         self.objective.start_epoch(epoch)
         self.data_loader.set_epoch(epoch)
 
-    def _step_schedulers(self, engine: Engine) -> None:
-        for scheduler in self.schedulers:
-            scheduler.step()
+    def _end_epoch(self, engine: Engine) -> None:
+        check_weights(self.networks(), engine.state.epoch)
+        with warnings.catch_warnings():  # the rate of an optimiser that rests in a warm-up falls all the same
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            for scheduler in self.schedulers:
+                scheduler.step()
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         for network in self.networks().values():
@@ -117,7 +121,7 @@ class SingleTrainer(SupervisedTrainer):
             for optimizer in self.optimizers().values():
                 optimizer.zero_grad(set_to_none=True)
         losses = self._losses(self._pair(batchdata))
-        self._check(losses, batchdata)
+        check_losses(losses, engine.state.epoch, self.data_loader.dataset.files(batchdata["index"]))
         self._backward(losses, batchdata["share"])
         terms = {f"{kind}/{name}": value.detach() for kind, loss in losses.items() for name, value in loss.items()}
         return {Keys.LOSS: next(iter(losses.values()))["loss"].detach(), "terms": terms, "share": batchdata["share"]}
@@ -142,7 +146,7 @@ class SingleTrainer(SupervisedTrainer):
 
     def _backward(self, losses: dict[str, Terms], share: float) -> None:
         total = sum(terms["loss"] for terms in losses.values())
-        (total * (share / self.accumulation_steps)).backward()
+        (total * (share / self._accumulated())).backward()
         if self._ends_accumulation():
             self._step([self.optimizer])
 
@@ -154,6 +158,11 @@ class SingleTrainer(SupervisedTrainer):
                 nn.utils.clip_grad_norm_(parameters, self.clip_norm)
             optimizer.step()
 
+    def _accumulated(self) -> int:
+        """How many batches the step of this iteration takes together: fewer at the end of an epoch."""
+        first = self._iteration_of_epoch() // self.accumulation_steps * self.accumulation_steps
+        return min(self.accumulation_steps, self.state.epoch_length - first)
+
     def _begins_accumulation(self) -> bool:
         return self._iteration_of_epoch() % self.accumulation_steps == 0
 
@@ -163,18 +172,6 @@ class SingleTrainer(SupervisedTrainer):
 
     def _iteration_of_epoch(self) -> int:
         return (self.state.iteration - 1) % self.state.epoch_length
-
-    def _check(self, losses: dict[str, Terms], batch: dict[str, Any]) -> None:
-        """Stop before a loss that is not finite reaches the weights."""
-        for kind, terms in losses.items():
-            if torch.isfinite(terms["loss"]):
-                continue
-            bad = [name for name, value in terms.items() if not torch.isfinite(value) and name != "loss"]
-            raise InputError(
-                f"epoch {self.state.epoch}: {kind} loss is {terms['loss'].item()} (term {', '.join(bad) or 'loss'}) on "
-                f"{self.data_loader.dataset.files(batch['index'])}; the last good weights are kept: "
-                "look at these files, or lower the learning rate."
-            )
 
 
 class JointTrainer(SingleTrainer):
@@ -219,8 +216,7 @@ class AlternatingTrainer(JointTrainer):
     """
 
     def __init__(self, companion_optimizer: Optimizer, warm_up: Sequence[int] = (0, 0), **kwargs: Any) -> None:
-        self.companion_optimizer, self.warm_up = companion_optimizer, (int(warm_up[0]), int(warm_up[1]))
-        phase_of(1, self.warm_up)
+        self.companion_optimizer, self.warm_up = companion_optimizer, warm_up_of(warm_up)
         super().__init__(**kwargs)
 
     def optimizers(self) -> dict[str, Optimizer]:

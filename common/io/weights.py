@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TypeVar
@@ -52,18 +53,28 @@ def file_hash(path: str | Path) -> str:
     Raises:
         InputError: the file cannot be read.
     """
+    digest = hashlib.sha256()
     try:
         with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            for part in iter(lambda: file.read(2**20), b""):
+                digest.update(part)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
 
 
 def read_checkpoint(path: Path) -> object:
+    """Load what ``torch.save`` wrote to ``path``, onto the CPU, tensors and plain containers only.
+
+    Raises:
+        InputError: no such file, not whole, or with other objects in it.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; train first, or fetch the weights named in the bundle's README.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about foreign pickles, which are refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # the archive is whole, so what is inside is at fault, not the copy
         what = "holds more than weights" if zipfile.is_zipfile(path) else "is not a file of weights"

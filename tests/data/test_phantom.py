@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ SIZES = [(128, 128), (64, 64, 24)]
 TINY = {"pairs": (2, 1, 1), "size": 32}
 
 
-@lru_cache(maxsize=None)
+@cache
 def subject(kind: str, size: tuple[int, ...] = (128, 128), index: int = 0) -> Subject:
     return make_subject(kind, size, 7, index)[0]
 
@@ -86,11 +86,12 @@ def test_the_variance_map_is_the_variance_of_repeated_draws(kind):
 
 
 def test_speckle_of_a_volume_has_the_variance_it_says():
-    s = subject("ultrasound", (24, 24, 16))
-    rng = np.random.default_rng(0)
-    empirical, saved = np.stack([s.draw(rng)[1] for _ in range(100)]).var(axis=0, ddof=1), s.variance()
-    assert empirical.sum() / saved.sum() == pytest.approx(1, abs=0.06)
-    assert np.corrcoef(empirical.ravel(), saved.ravel())[0, 1] > 0.9
+    s, coarse = subject("ultrasound", (24, 24, 16)), Speckle((0, 0, 0), along=4, across=0.1)
+    rng, points = np.random.default_rng(0), s.grid.points()
+    draws = np.stack([coarse(rng, s.shown_fixed, points) for _ in range(200)])
+    empirical, saved = draws.var(axis=0, ddof=1), s.variance()
+    assert empirical.sum() / saved.sum() == pytest.approx(1, abs=0.05)
+    assert np.corrcoef(empirical.ravel(), saved.ravel())[0, 1] > 0.95
 
 
 def test_the_noise_of_different_frames_is_independent():
@@ -128,7 +129,7 @@ def test_the_mask_marks_what_the_other_frame_does_not_show(kind):
             assert difference[odd].mean() > 3 * difference[~odd].mean()
         else:
             assert np.abs(s.shown_fixed - s.clean_fixed).max() <= VISIBLE
-    assert 4 <= touched < 8 or kind == "ultrasound"
+    assert touched >= 4
 
 
 def test_ultrasound_is_black_outside_its_sector():

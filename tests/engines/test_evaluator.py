@@ -51,6 +51,8 @@ def prepared_set(root: Path, dims: int, labels: bool = True, shape: tuple[int, .
     for subject in ("a", "b"):
         moving = np.zeros(shape, np.float32)
         moving[4:-4, 4:-4] = rng.random(moving[4:-4, 4:-4].shape)
+        if dims == 3:
+            moving[..., [0, -1]] = 0  # nothing leaves the image, so nothing comes back on the other side
         label = 2 * blob(shape, (10, 9, shape[2] // 2), 4).astype(np.uint8)
         if dims == 2:
             label[..., 0] = 1
@@ -188,7 +190,8 @@ def test_a_network_of_other_dimensions_is_refused(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_ends_before_the_work(tmp_path: Path) -> None:
     root = prepared_set(tmp_path / "data", 2)
     (tmp_path / "file").write_text("")
-    evaluator = RegistrationEvaluator("cpu", Constant((0.0, 0.0)), PreparedPairs(root, "test"), tmp_path / "file" / "out")
+    pairs = PreparedPairs(root, "test")
+    evaluator = RegistrationEvaluator("cpu", Constant((0.0, 0.0)), pairs, tmp_path / "file" / "out")
     with pytest.raises(InputError, match="cannot be written"):
         evaluator.run()
     assert not evaluator.rows

@@ -109,7 +109,7 @@ def read_info(path: str | Path) -> dict[str, str]:
 
 def _roles(case: Case) -> tuple[dict[str, str], str]:
     """Return which file is what, and the pathology group: moving is end diastole, fixed end systole."""
-    info = read_info(case.files["info"])
+    info, folder = read_info(case.files["info"]), Path(case.files["info"]).parent
     roles = {}
     for key, phase in (("moving", "ED"), ("fixed", "ES")):
         if not info.get(phase, "").isdigit():
@@ -120,7 +120,7 @@ def _roles(case: Case) -> tuple[dict[str, str], str]:
         frame = f"frame{int(info[phase]):02d}"
         if frame not in case.files:
             raise BrokenInput(
-                f"{Path(case.files['info']).parent}: no {case.name}_{frame}.nii.gz, which is the {phase} "
+                f"{folder}: no {case.name}_{frame}.nii.gz, which is the {phase} "
                 "frame by Info.cfg; restore it or pass --skip-broken"
             )
         roles |= {key: frame, f"{key}_label": f"{frame}_gt"}
@@ -142,15 +142,16 @@ def _crop_start(
 
 def _myocardium(frame: Frame, case: Case) -> np.ndarray:
     """Return the in-plane centroid of the middle slice's ED myocardium, or of the nearest slice that has any."""
+    folder = Path(case.files["info"]).parent
     if "moving_label" not in frame.arrays:
         raise BrokenInput(
-            f"{Path(case.files["info"]).parent}: {case.name} has no ED label to centre the crop on; pass --crop-center image or I,J"
+            f"{folder}: {case.name} has no ED label to centre the crop on; pass --crop-center image or I,J"
         )
     mask = frame.arrays["moving_label"] == MYOCARDIUM
     with_any = np.flatnonzero(mask.any(axis=(0, 1)))
     if not with_any.size:
         raise BrokenInput(
-            f"{Path(case.files["info"]).parent}: {case.name} has no myocardium (label {MYOCARDIUM}) at ED to centre "
+            f"{folder}: {case.name} has no myocardium (label {MYOCARDIUM}) at ED to centre "
             "the crop on; pass --crop-center image or I,J"
         )
     middle = with_any[np.argmin(np.abs(with_any - mask.shape[2] // 2))]

@@ -14,7 +14,7 @@ from . import table, words
 from .comparisons import choose_reference
 from .evaluations import read_evaluations
 from .page import Report, render
-from .runs import read_run
+from .runs import read_runs
 from .truth import check_dataset, with_truth
 
 PROGRAM = "python -m tools.report"
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--output {options.output}: must end in .html.")
     evaluations = read_evaluations(options.evaluations)
-    runs = [read_run(folder) for folder in options.runs]
+    runs = read_runs(options.runs, [each.name for each in evaluations])
     dataset = read(options.dataset) if options.dataset is not None else None
     if dataset is not None:
         check_dataset(dataset, evaluations)

@@ -69,7 +69,7 @@ MAIN: tuple[Column, ...] = (
            "Area between the sparsification curve and its oracle: 0 when the uncertainty ranks the squared intensity "
            "errors perfectly. It scales with the error itself.", scale=1e4),
     Column(("seconds_per_pair",), "Time", SPEED, "ms/pair", "lower", 1,
-           "Computing time of one pair on the machine and with the batch size of the evaluation.", scale=1000),
+           "Median computing time of a pair, on the machine and with the batch size of the evaluation.", scale=1000),
     Column(("truth", "endpoint_error"), "Endpoint error", TRUTH, "px", "lower", 2,
            "Mean length of the difference between the estimated and the true displacement."),
     Column(("truth", "variance_spearman"), "σ² rank corr.", TRUTH, "", "higher", 3,
@@ -77,10 +77,15 @@ MAIN: tuple[Column, ...] = (
     Column(("truth", "score_auroc"), "Score AUROC", TRUTH, "", "higher", 3,
            "Area under the ROC curve of the score as a detector of regions without correspondence; 0.5 is chance."),
 )
-MILLIMETRES: tuple[Column, ...] = (
+FURTHER: tuple[Column, ...] = (
     _protocol("standard", "hd_mm", "HD", "mm", 2, HAUSDORFF),
     _protocol("standard", "hd95_mm", "HD95", "mm", 2, PERCENTILE),
     _protocol("standard", "asd_mm", "ASD", "mm", 2, "Mean surface distance, both ways."),
+    Column(("aurg",), "AURG", UNCERTAINTY, "10⁻⁴", "higher", 2,
+           "Area between the curve of a random order and the sparsification curve: above 0, the ranking is better than "
+           "chance.", scale=1e4),
+    Column(("spearman",), "Error rank corr.", UNCERTAINTY, "", "higher", 3,
+           "Spearman's rank correlation of the uncertainty and the squared intensity error."),
 )
 
 

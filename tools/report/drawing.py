@@ -132,26 +132,30 @@ def distribution_picture(evaluations: Sequence[Evaluation], reference: Evaluatio
     return Picture(to_svg(figure, "distribution"), f"Dice overlap of every pair. Medians: {medians}", "")
 
 
-def training_pictures(runs: Sequence[Run]) -> list[Picture]:
-    """Draw the validation overlap of all runs together, then every run."""
-    metric = next((name for run in runs for name in run.validation if "dsc" in name.lower()), None)
-    having = {run.name: (run.epochs, run.validation[metric]) for run in runs if metric in run.validation}
+def training_pictures(runs: Sequence[Run], methods: dict[str, Look]) -> list[Picture]:
+    """Draw the validation of all runs together, then every run; a run called like a method has its look."""
+    names = list(dict.fromkeys(name for run in runs for name in run.validation))
+    metric = next((name for wanted in ("standard/dsc", "dsc", "") for name in names if wanted in name), "")
+    having = {run.name: (run.epochs, run.validation[metric]) for run in runs if _known(run.validation.get(metric))}
     pictures = []
-    if metric is not None and len(having) > 1:
-        styles = {name: look(i) for i, name in enumerate(having)}
-        best = ", ".join(f"{name} {np.nanmax(values):.1f}" for name, (_, values) in having.items()
-                         if np.isfinite(values).any())
+    if len(having) > 1:
+        styles = {name: methods.get(name, look(len(methods) + i)) for i, name in enumerate(having)}
         pictures.append(Picture(to_svg(validation(having, styles, f"validation {metric}"), "validation"),
-                                f"Validation {metric} of all runs over the epochs. Highest: {best}", "All runs"))
+                                f"Validation {metric} of {', '.join(having)} over the epochs", "All runs"))
     return pictures + [_training_picture(run, i) for i, run in enumerate(runs) if _panels(run)]
 
 
+def _known(values: np.ndarray | None) -> bool:
+    return values is not None and bool(np.isfinite(values).any())
+
+
 def _panels(run: Run) -> dict[str, dict[str, np.ndarray]]:
+    """Return a run's curves by panel: losses per estimator, overlap, other validation, learning rate."""
+    overlap = {name: values for name, values in run.validation.items() if "dsc" in name}
+    other = {name: values for name, values in run.validation.items() if "dsc" not in name}
     panels = {f"{estimator}: losses": terms for estimator, terms in run.losses.items()}
-    panels |= {"validation": run.validation} if run.validation else {}
-    panels |= {"learning rate": run.learning_rate} if run.learning_rate else {}
-    known = {title: {name: row for name, row in curves.items() if np.isfinite(row).any()}
-             for title, curves in panels.items()}
+    panels |= {"validation, DSC (%)": overlap, "validation, other": other, "learning rate": run.learning_rate}
+    known = {title: {name: row for name, row in curves.items() if _known(row)} for title, curves in panels.items()}
     return {title: curves for title, curves in known.items() if curves}
 
 

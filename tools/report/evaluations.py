@@ -115,7 +115,7 @@ def _check_same(first: Evaluation, other: Evaluation) -> None:
             raise InputError(f"{other.folder}: {key} is {theirs!r} but {mine!r} in {first.folder}; one report each.")
     if set(first.ids) != set(other.ids):
         count = len(set(first.ids) ^ set(other.ids))
-        raise InputError(f"{other.folder}: {count} pairs are in it or in {first.folder} only; evaluate both on the same.")
+        raise InputError(f"{other.folder}: {count} pairs are in only one of it and {first.folder}; evaluate again.")
 
 
 def _named_apart(evaluations: list[Evaluation]) -> list[Evaluation]:

@@ -15,7 +15,7 @@ import jinja2
 from common.data.prepared import Dataset
 
 from . import drawing, table, words
-from .columns import MAIN, MILLIMETRES
+from .columns import FURTHER
 from .comparisons import all_tests, choose_reference, show_effect, show_p
 from .drawing import Picture
 from .evaluations import Evaluation
@@ -50,7 +50,7 @@ def render(report: Report) -> str:
 def _content(report: Report) -> dict[str, Any]:
     evaluations = report.evaluations
     first, reference = evaluations[0], choose_reference(evaluations, report.reference)
-    rows = table.build(evaluations)
+    rows, further = table.build(evaluations), table.build(evaluations, FURTHER)
     finding, *ground = words.headline(evaluations, reference)
     return {
         "title": report.title or f"Registration of {first.summary['dataset']}, {first.summary['split']} split",
@@ -60,8 +60,9 @@ def _content(report: Report) -> dict[str, Any]:
         "style": jinja2.utils.markupsafe.Markup((HERE / "style.css").read_text(encoding="utf-8")),
         "rows": rows,
         "groups": _groups(rows),
-        "millimetres": table.build(evaluations, MILLIMETRES),
-        "glossary": [column for column in MAIN if column.key in {cell.column.key for cell in rows[0].cells}],
+        "further": further,
+        "further_groups": _groups(further),
+        "glossary": [cell.column for cell in (*rows[0].cells, *further[0].cells)],
         "evaluations": evaluations,
         "reference": reference,
         "tests": all_tests(evaluations, reference),
@@ -70,9 +71,7 @@ def _content(report: Report) -> dict[str, Any]:
         "interval": words.interval,
         "colours": {name: look.colour for name, look in drawing.looks(evaluations).items()},
         "dataset": report.dataset,
-        "command": _command(report.command),
-        "bundle_commands": [(each.name, str(each.summary["command"])) for each in evaluations
-                            if each.summary.get("command")],
+        "commands": "\n".join([*(_evaluate(each, report.dataset) for each in evaluations), _command(report.command)]),
         "settings": {each.name: _settings(each) for each in evaluations},
         **_pictures(report, reference),
     }
@@ -80,7 +79,7 @@ def _content(report: Report) -> dict[str, Any]:
 
 def _pictures(report: Report, reference: Evaluation) -> dict[str, Any]:
     having, ids = drawing.shared_examples(report.evaluations)
-    labels = report.dataset.evaluated_labels if report.dataset is not None else ()
+    labels = report.evaluations[0].summary.get("labels") or ()
     return {
         "pairs": [drawing.pair_picture(having, pair, i, labels) for i, pair in enumerate(ids)],
         "without_examples": [each.name for each in report.evaluations if not each.examples],
@@ -88,7 +87,7 @@ def _pictures(report: Report, reference: Evaluation) -> dict[str, Any]:
         "sparsification": drawing.sparsification_picture(report.evaluations),
         "truths": [picture for i, pair in enumerate(ids[: drawing.TRUTH_PAIRS])
                    for picture in drawing.truth_pictures(having, pair, i)],
-        "training": drawing.training_pictures(report.runs),
+        "training": drawing.training_pictures(report.runs, drawing.looks(report.evaluations)),
         "svg": _svg,
     }
 
@@ -103,16 +102,23 @@ def _groups(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
     return [(name, len(list(members))) for name, members in groupby(cell.column.group for cell in rows[0].cells)]
 
 
+def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
+    """Return the call that makes an evaluation's folder."""
+    config = f"bundles/{evaluation.summary['bundle']}/configs/evaluate.yaml"
+    overrides = {"dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
+                 "split": str(evaluation.summary["split"]), "output_dir": str(evaluation.folder)}
+    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluating", "--config_file", config,
+                       *(part for key, each in overrides.items() for part in (f"--{key}", each))])
+
+
 def _command(arguments: Sequence[str]) -> str:
-    """Return the call, an option a line."""
+    """Return a call, an option a line."""
     return shlex.join(arguments).replace(" --", " \\\n  --")
 
 
-def _settings(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return what metrics.json says beside its numbers, and what tells this evaluation apart."""
-    numbers = {"protocols", "undeformed", "not_computed", "truth", "command", "pairs"}
-    plain = {key: each for key, each in evaluation.summary.items()
-             if key not in numbers and (key,) not in {column.path for column in MAIN}
-             and not (isinstance(each, dict) and "mean" in each)}
-    shown = [(key, each if isinstance(each, str) else json.dumps(each)) for key, each in plain.items()]
-    return [*shown, ("folder", str(evaluation.folder)), ("SHA-256 of metrics.csv", f"{evaluation.fingerprint}…")]
+def _settings(evaluation: Evaluation) -> dict[str, str]:
+    """Return what tells this evaluation apart from another of the same bundle."""
+    told = {key: evaluation.summary.get(key) for key in ("bundle", "checkpoint", "checkpoint_sha256", "labels")}
+    shown = {key.replace("_sha256", ", SHA-256"): each if isinstance(each, str) else json.dumps(each)
+             for key, each in told.items() if each is not None}
+    return {**shown, "folder": str(evaluation.folder), "metrics.csv, SHA-256": f"{evaluation.fingerprint}…"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from common.errors import InputError
 from .tabular import Table, read_csv
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One training run: ``epochs`` (N,), ``phases`` N names, ``losses`` estimator -> term -> (N,), the rest (N,)."""
 
@@ -24,7 +25,20 @@ class Run:
     learning_rate: dict[str, np.ndarray]
 
 
-def read_run(folder: Path) -> Run:
+def read_runs(folders: Sequence[Path], methods: Sequence[str] = ()) -> list[Run]:
+    """Read the logs of training runs; a run is called by the method in its path, else by its folder, else its path.
+
+    Raises:
+        InputError: a folder or its log.csv is missing or damaged.
+    """
+    by_method = [next((part for part in reversed(folder.resolve().parts) if part in methods), "") for folder in folders]
+    for names in (by_method, [folder.resolve().name for folder in folders], [str(folder) for folder in folders]):
+        if all(names) and len(set(names)) == len(names):
+            return [read_run(folder, name) for folder, name in zip(folders, names, strict=True)]
+    raise InputError(f"--runs: {max(folders, key=list(folders).count)} is given twice.")
+
+
+def read_run(folder: Path, name: str) -> Run:
     """Read the log of one training run.
 
     Raises:
@@ -36,9 +50,9 @@ def read_run(folder: Path) -> Run:
     losses: dict[str, dict[str, np.ndarray]] = {}
     for column in _starting(log, "train/"):
         estimator, _, term = column.removeprefix("train/").rpartition("/")
-        losses.setdefault(estimator or "displacement", {})[term] = log.numbers(column)
+        losses.setdefault(estimator or "training", {})[term] = log.numbers(column)
     return Run(
-        name=folder.resolve().name,
+        name=name,
         epochs=log.numbers("epoch"),
         phases=log.text("phase") if "phase" in log else [""] * len(log),
         losses=losses,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from .columns import MAIN, MILLIMETRES, Column, Value, value
+from .columns import FURTHER, MAIN, Column, Value, value
 from .evaluations import Evaluation
 
 UNREGISTERED = "no registration"
@@ -52,13 +52,19 @@ class Row:
 def build(evaluations: Sequence[Evaluation], columns: Sequence[Column] = MAIN) -> list[Row]:
     """Return a row for no registration and one per evaluation, of the columns in which any of them has a value."""
     summaries = [_undeformed(evaluations[0]), *(each.summary for each in evaluations)]
-    used = [column for column in columns if any(value(summary, column.path) for summary in summaries[1:])]
+    used = [column for column in columns if any(_is_worth(summary, column) for summary in summaries[1:])]
     names, pairs = [UNREGISTERED, *(each.name for each in evaluations)], evaluations[0].summary["pairs"]
     rows = [
         Row(name, pairs, [_cell(summary, column, pairs) for column in used], _missing(summary))
         for name, summary in zip(names, summaries, strict=True)
     ]
     return _mark_best(rows)
+
+
+def _is_worth(summary: dict, column: Column) -> bool:
+    """Tell whether there is a value; a count of no pairs is none."""
+    found = value(summary, column.path)
+    return bool(found) and not (column.title == "n" and found.mean == 0)
 
 
 def _cell(summary: dict, column: Column, pairs: int) -> Cell:
@@ -68,8 +74,9 @@ def _cell(summary: dict, column: Column, pairs: int) -> Cell:
 
 
 def _missing(summary: dict) -> dict[str, int]:
+    """Return what could be computed of some pairs but not of all: a metric of no pair is none of the method's."""
     return {key: int(count) for key, count in (summary.get("not_computed") or {}).items()
-            if count and not key.startswith("undeformed")}
+            if 0 < count < summary.get("pairs", math.inf) and not key.startswith("undeformed")}
 
 
 def _undeformed(evaluation: Evaluation) -> dict:
@@ -100,7 +107,7 @@ def _best(cells: Sequence[Cell]) -> str | None:
 
 def to_csv(evaluations: Sequence[Evaluation]) -> str:
     """Return the table in full precision: mean, SD and number of pairs of every column."""
-    rows = build(evaluations, (*MAIN, *MILLIMETRES))
+    rows = build(evaluations, (*MAIN, *FURTHER))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = [cell.column for cell in rows[0].cells if cell.column.title != "n"]

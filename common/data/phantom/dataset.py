@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -37,18 +37,25 @@ def ensure_phantom(dataset_dir: str | Path, **settings: Any) -> str:
     root, wanted = Path(dataset_dir), Settings(**settings)
     if not (root / "dataset.json").is_file():
         print(f"making the phantom ({_describe(wanted)}) in {root}")
-        make_phantom(root, wanted)
+        _make(root, wanted)
     _check_same(root, wanted)
     return str(dataset_dir)
 
 
-def make_phantom(root: Path, settings: Settings, workers: int = 1) -> Dataset:
+def make_phantom(root: str | Path, settings: Settings, workers: int = 1) -> Dataset:
     """Make the phantom in a folder that is empty or not there; if another process was faster, keep what it made.
 
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
-    _refuse_full(root)
+    if Path(root, "dataset.json").exists():
+        raise InputError(f"{root}: holds a prepared data set already; choose another folder, or remove that one")
+    return _make(root, settings, workers)
+
+
+def _make(root: str | Path, settings: Settings, workers: int = 1) -> Dataset:
+    root = Path(root).resolve()  # a link to a folder is to be filled, not replaced
+    _refuse_foreign(root)
     with _aside(root) as folder:
         jobs = [(folder, settings, *job) for job in _jobs(settings)]
         pairs = list(_map(workers, jobs))
@@ -160,12 +167,11 @@ def _check_same(root: Path, settings: Settings) -> None:
                          "choose another folder, or read this one without making a phantom")  # fmt: skip
 
 
-def _refuse_full(root: Path) -> None:
+def _refuse_foreign(root: Path) -> None:
     if root.is_file():
         raise InputError(f"{root}: is a file; choose a folder for the phantom")
-    if (root / "dataset.json").exists():
-        raise InputError(f"{root}: holds a prepared data set already; choose another folder, or remove that one")
-    if root.is_dir() and any(root.iterdir()):
+    # in this order: a folder that another process has just moved into place is never seen without its dataset.json
+    if root.is_dir() and any(root.iterdir()) and not (root / "dataset.json").is_file():
         raise InputError(f"{root}: is not empty and no finished data set; choose another folder, or empty this one")
 
 
@@ -173,21 +179,14 @@ def _refuse_full(root: Path) -> None:
 def _aside(root: Path) -> Iterator[Path]:
     """A temporary folder beside ``root``, gone at the end whatever happens."""
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-        folder.chmod(0o777 & ~_umask())  # mkdtemp lets nobody else in; a data set is for everybody
+        folder = root.with_name(f".{root.name}-{uuid4().hex[:12]}")
+        folder.mkdir(parents=True)
     except OSError as error:
         raise InputError(f"{root}: cannot be made ({error.strerror or error}); choose another folder") from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _move_into_place(folder: Path, root: Path) -> None:

@@ -47,12 +47,17 @@ class Beat:
         )
 
 
-def true_displacement(rng: np.random.Generator, grid: Grid, heart: Ventricle, beat: Beat) -> ndarray:
-    """Displacement field (D, *spatial) in voxels on the fixed grid, float32, a diffeomorphism."""
+def true_displacement(
+    rng: np.random.Generator, grid: Grid, heart: Ventricle, beat: Beat, mobile: ndarray
+) -> ndarray:
+    """Displacement field (D, *spatial) in voxels on the fixed grid, float32, a diffeomorphism.
+
+    ``mobile`` is 1 where tissue is free to move and 0 where it is not, as at the edge of an ultrasound sector.
+    """
     velocity = _contraction(grid.points(), heart, beat)[: len(grid.shape)]
     near = 0.2 + 0.8 * _near_axis(*heart.local(grid.points()), heart)
     rough = [_smooth(rng, grid, beat.jitter) * near for _ in grid.shape]
-    voxels = [-(v + j) * w / h for v, j, w, h in zip(velocity, rough, _windows(grid), grid.spacing)]
+    voxels = [-(v + j) * mobile * w / h for v, j, w, h in zip(velocity, rough, _windows(grid), grid.spacing)]
     return integrate(torch.from_numpy(np.stack(voxels).astype(np.float32))[None])[0].numpy()
 
 

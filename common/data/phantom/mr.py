@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from .geometry import Grid, Points, Ventricle, cover, random_waves, rotate, wobble
+from .geometry import Grid, Points, Ventricle, cover, ramp, random_waves, rotate, wobble
 from .texture import Canvas, Texture
 from .thorax import Thorax
 
@@ -63,6 +63,10 @@ class ShortAxis:
         endo, epi = self.ventricle.shells(q1, q2, h)
         right = self._right(q1, q2, h)
         return np.select([endo < 0, epi < 0, right < 0], [3, 2, 1], 0).astype(np.uint8)
+
+    def mobile(self, points: Points) -> ndarray:
+        """1 where tissue is free to move, 0 in the chest wall."""
+        return ramp((self.thorax.depth(points) - self.thorax.fat_layer - self.thorax.muscle_layer) / 12 + 0.5)
 
     def _right(self, q1: ndarray, q2: ndarray, h: ndarray) -> ndarray:
         """Approximate signed distance in mm to the right ventricle, of which the left covers its share."""

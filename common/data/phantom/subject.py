@@ -97,7 +97,7 @@ def make_subject(kind: str, size: tuple[int, ...], seed: int, index: int) -> tup
 def _motion(rng: np.random.Generator, anatomy: mr.ShortAxis | ultrasound.Apical) -> ndarray:
     shortening = rng.uniform(3, 6) if isinstance(anatomy, mr.ShortAxis) else anatomy.contraction * rng.uniform(18, 26)
     beat = Beat.sample(rng, anatomy.contraction, shortening, anatomy.standstill)
-    return true_displacement(rng, anatomy.grid, anatomy.ventricle, beat)
+    return true_displacement(rng, anatomy.grid, anatomy.ventricle, beat, anatomy.mobile(anatomy.grid.points()))
 
 
 def _artefacts(rng: np.random.Generator, kind: str, heart: Ventricle) -> list[list]:

@@ -16,6 +16,7 @@ from .texture import Canvas, Texture
 
 LABELS = {1: "left ventricle", 2: "myocardium", 3: "left atrium"}
 TIP = (0.0, 0.0, 0.0)  # of the sector, mm
+HALF_ELEVATION = 0.6  # half of its angle across the image plane in 3D, rad
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Apical:
         atrium = self._atrium(q1, q2, h)
         above = h >= 0
         return np.select([above & (endo < 0), above & (epi < 0), atrium < 0], [1, 2, 3], 0).astype(np.uint8)
+
+    def mobile(self, points: Points) -> ndarray:
+        """1 where tissue is free to move, 0 at the edge of the sector, which does not."""
+        r, angle, across = beam(points, TIP)
+        sides = ramp((self.half_angle - np.abs(angle)) * r / 14) * ramp((HALF_ELEVATION - np.abs(across)) * r / 14)
+        return sides * ramp((self.depth - r) / 14)
 
     def _atrium(self, q1: ndarray, q2: ndarray, h: ndarray) -> ndarray:
         wide, long = self.atrium
@@ -135,7 +142,7 @@ class Apical:
     def _sector(self, r: ndarray, angle: ndarray, across: ndarray) -> ndarray:
         """1 in the sector, 0 outside, with a sharp but not jagged edge."""
         edge = self.grid.edge
-        sides = cover((np.abs(angle) - self.half_angle) * r, edge) * cover((np.abs(across) - 0.6) * r, edge)
+        sides = cover((np.abs(angle) - self.half_angle) * r, edge) * cover((np.abs(across) - HALF_ELEVATION) * r, edge)
         return sides * cover(r - self.depth, edge) * cover(3 - r, edge)
 
 

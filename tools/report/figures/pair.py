@@ -18,6 +18,7 @@ from .style import FIXED, MOVING, WARPED, WIDTH, styled
 NAME = 1.05  # inches left for the methods' names
 MOST = 6  # columns, which fill the page's width
 UNIT = Normalize(0, 1)
+KINDS = ("log_variance", "score")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_
     """
     first = rows[0].view
     values = list(labels) or _values(first.fixed_label)
-    kinds = [kind for kind in ("log_variance", "score") if any(row.view.uncertainty_name == kind for row in rows)]
+    kinds = [kind for kind in KINDS if any(row.view.uncertainty_name == kind for row in rows)]
     columns = 4 + bool(kinds) + any(row.weight is not None for row in rows)
     bars = max(1, len(kinds))
     shape = first.fixed.shape[1] / first.fixed.shape[0]
@@ -112,7 +113,7 @@ def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], residual:
 
 
 def _uncertainty(axis: Axes, view: Example, variance: Normalize) -> None:
-    if view.uncertainty is None:
+    if view.uncertainty is None or view.uncertainty_name not in KINDS:
         return _absent(axis)
     if view.uncertainty_name == "score":
         panels.show(axis, view.uncertainty, panels.SCORE_MAP, UNIT)

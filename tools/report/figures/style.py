@@ -105,6 +105,7 @@ def to_svg(figure: Figure, name: str) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg"):].strip()
     svg = svg.replace(INK, "var(--ink)").replace(RULE, "var(--rule)")
+    svg = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", svg)  # equal bitmaps share theirs, and nothing refers to it
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     # hundredths of a point are enough for a path, not for the scale of a glyph
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d{2})\d+", r"\1", path[0]), _shrink_images(svg))

@@ -13,9 +13,9 @@ from ..examples import Example
 from . import panels
 from .style import FIXED, GREY, INK, PALETTE, WIDTH, styled
 
-PER_LINE = 6  # panels
+MOST, TRIPLES = 7, 6  # panels a line: of errors, of uncertainty in threes
 FLOOR = 1e-8  # of a variance, before its logarithm
-ROOM = 0.55  # inches above a line of panels for its titles, and below it for its axes
+ABOVE, BELOW, BAR = 0.25, 0.36, 0.3  # inches: titles, axes, colour bar
 
 
 @styled
@@ -27,7 +27,7 @@ def endpoint_figure(rows: Sequence[tuple[str, Example]]) -> Figure:
     """
     truth = rows[0][1].truth_displacement
     maps = [("no registration", np.linalg.norm(truth, axis=0)), *((name, endpoint_error(view)) for name, view in rows)]
-    figure, axes = _canvas(len(maps), PER_LINE, truth.shape[1:], bar=True)
+    figure, axes = _canvas(len(maps), MOST, truth.shape[1:], BAR)
     # the undeformed error sets the scale: what a method leaves of it is what is seen
     scale = Normalize(0, float(max(np.percentile(maps[0][1], 99.5), 1e-6)))
     for axis, (name, error) in zip(axes, maps, strict=False):
@@ -42,7 +42,7 @@ def endpoint_figure(rows: Sequence[tuple[str, Example]]) -> Figure:
 @styled
 def uncertainty_figure(rows: Sequence[tuple[str, Example]]) -> Figure:
     """Draw truth, estimate and their relation for the methods of :func:`comparable`, two methods to a line."""
-    figure, axes = _canvas(3 * len(rows), PER_LINE, rows[0][1].fixed.shape, bar=False)
+    figure, axes = _canvas(3 * len(rows), TRIPLES, rows[0][1].fixed.shape)
     for i, (name, view) in enumerate(rows):
         line = axes[3 * i : 3 * i + 3]
         if view.uncertainty_name == "score":
@@ -64,15 +64,19 @@ def endpoint_error(view: Example) -> np.ndarray:
     return np.linalg.norm(view.ddf - view.truth_displacement, axis=0)
 
 
-def _canvas(count: int, per_line: int, spatial: Sequence[int], bar: bool) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``count`` panels for maps of shape ``spatial``, ``per_line`` a line."""
-    lines = -(-count // per_line)
-    panel = WIDTH / per_line
-    height = lines * (panel * spatial[1] / spatial[0] + ROOM) + (0.3 if bar else 0.0)
+def _canvas(count: int, most: int, spatial: Sequence[int], bar: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` panels for maps of shape ``spatial``, at most ``most`` to each of equal lines.
+
+    ``bar`` is the height in inches to leave free below.
+    """
+    lines = -(-count // most)
+    columns = most if most == TRIPLES else max(-(-count // lines), most - 2)
+    panel = (WIDTH / columns - 0.1) * spatial[1] / spatial[0]
+    height = lines * (panel + ABOVE + BELOW) + bar
     figure = Figure(figsize=(WIDTH, height))
-    grid = figure.add_gridspec(lines, per_line, left=0.005, right=0.995, top=1 - 0.25 / height,
-                               bottom=(0.6 if bar else 0.35) / height, wspace=0.07, hspace=0.32)
-    return figure, [figure.add_subplot(grid[i // per_line, i % per_line]) for i in range(count)]
+    grid = figure.add_gridspec(lines, columns, left=0.005, right=0.995, top=1 - ABOVE / height,
+                               bottom=(BELOW + bar) / height, wspace=0.06, hspace=(ABOVE + BELOW) / panel)
+    return figure, [figure.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
 
 
 def _variance(axes: Sequence[Axes], estimate: np.ndarray, truth: np.ndarray) -> None:

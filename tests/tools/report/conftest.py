@@ -1,26 +1,18 @@
-"""The report: every number of the evaluations is on the page, the page stands alone, bad input ends in one line."""
+"""Believable evaluation folders, training runs and a prepared data set, all of the same generated pairs."""
 
 from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from common.data.prepared import Dataset, save_image, write
-from common.errors import InputError
-from tools.report.__main__ import main
-from tools.report.comparisons import METRICS, versus
-from tools.report.drawing import weight
-from tools.report.evaluations import read_evaluation, read_evaluations
-from tools.report.examples import Example
-from tools.report.table import build
 
 METHODS = {"vxm_mse": (0.80, None), "vxm_hetero": (0.90, "log_variance"), "vxm_adacs": (0.87, "score")}
 DISTANCES = {"hd": 4.6, "hd95": 3.4, "asd": 1.2}
@@ -94,24 +86,25 @@ def make_evaluation(folder: Path, bundle: str = "vxm_mse", pairs: int = 12, size
     columns |= {key: base * np.exp(own.normal(0, 0.1, pairs)) for key, base in (plain | known).items()}
     folder.mkdir(parents=True)
     write_rows(folder / "metrics.csv", {"id": ids, "subject": [each[:10] for each in ids], **columns})
-    summary = {"dataset": "Phantom", "split": "test", "bundle": bundle, "checkpoint": f"bundles/{bundle}/models/model.pt",
-               "pairs": pairs, "protocols": protocols(columns, ""), "undeformed": protocols(columns, "undeformed/"),
-               "seconds_per_pair": float(columns["seconds"].mean()), "not_computed":
-               {key: int(np.isnan(row).sum()) for key, row in columns.items() if np.isnan(row).any()}}
+    summary = {"dataset": "Phantom", "split": "test", "bundle": bundle, "checkpoint": f"{bundle}/model.pt",
+               "pairs": pairs, "labels": [1] if labels else [], "seconds_per_pair": float(columns["seconds"].mean()),
+               "protocols": protocols(columns, ""), "undeformed": protocols(columns, "undeformed/"),
+               "not_computed": {key: int(np.isnan(row).sum()) for key, row in columns.items() if np.isnan(row).any()}}
     summary |= {key: float(columns[key].mean()) for key in ("folding_percent", "sd_log_jacobian")}
     summary |= {"ause": float(columns["ause"].mean()) if uncertainty else None}
     summary |= {"truth": {key: statistic(columns[key]) for key in known}} if truth else {}
     (folder / "metrics.json").write_text(json.dumps(summary))
     if uncertainty:
         left = 1 - np.linspace(0, 1, 51)
-        write_rows(folder / "sparsification.csv", {"fraction": 1 - left, "oracle": 2e-3 * left**3, "random": 2e-3 * (left > 0),
-                                                   "model": 2e-3 * left ** (3 * quality - 1)})
+        curves = {"oracle": left**3, "random": 1.0 * (left > 0), "model": left ** (3 * quality - 1)}
+        scaled = {name: 2e-3 * curve for name, curve in curves.items()}
+        write_rows(folder / "sparsification.csv", {"fraction": 1 - left, **scaled})
     made = {f"{n}/{key}": array for n in range(examples)
             for key, array in estimate(make_pair(n, size, dims), quality, uncertainty).items()
             if labels or not key.endswith("label")}
     if examples:
-        np.savez_compressed(folder / "examples.npz", meta=json.dumps({"ids": ids[:examples], "uncertainty": uncertainty}),
-                            **made)
+        meta = json.dumps({"ids": ids[:examples], "uncertainty": uncertainty})
+        np.savez_compressed(folder / "examples.npz", meta=meta, **made)
     return folder
 
 
@@ -145,7 +138,8 @@ def make_run(folder: Path, epochs: int = 30) -> Path:
         "epoch": steps, "phase": phases, "train/displacement/similarity": np.where(quiet, np.nan, loss),
         "train/displacement/smooth": np.where(quiet, np.nan, 2e-3 * (1 - np.exp(-steps / 15))),
         "train/companion/loss": np.where(steps <= warm, np.nan, -3 + 2 * np.exp(-steps / 10)),
-        "val/dsc": np.where(steps % 3 == 0, 80 - 30 * np.exp(-steps / 12), np.nan), "lr": np.full(epochs, 1e-4)})
+       "val/standard/dsc": np.where(steps % 3 == 0, 80 - 30 * np.exp(-steps / 12), np.nan),
+        "lr": np.full(epochs, 1e-4)})
     return folder
 
 
@@ -156,15 +150,17 @@ def make_dataset(folder: Path, pairs: int = 12, size: int = 32) -> Path:
         identity, files = f"patient{number // 4:03d}_slice{number % 4:02d}", {}
         for key, array in make_pair(number, size).items() if number < 4 else ():
             files[key] = f"{key}/{identity}.nii.gz"
-            stack = np.moveaxis(array, 0, -1) if key == "displacement" else array
-            save_image(folder / files[key], stack.reshape(size, size, 1, -1).squeeze(-1) if stack.ndim == 2
-                       else stack[:, :, None], np.eye(4))
+            stack = np.moveaxis(array, 0, -1)[:, :, None] if key == "displacement" else array[:, :, None]
+            save_image(folder / files[key], stack, np.eye(4))
         truth = {key: files[key] for key in ("displacement", "variance", "non_correspondence") if files}
-        entries.append({"id": identity, "subject": identity[:10], "slice": 0, "moving": "-", "fixed": "-", "truth": truth})
-    write(Dataset(folder, "Phantom", 2, labels={1: "ring"}, evaluated_labels=(1,), licence="CC0", splits={"test": entries}))
+        entries.append({"id": identity, "subject": identity[:10], "slice": 0, "moving": "-", "fixed": "-",
+                        "truth": truth})
+    write(Dataset(folder, "Phantom", 2, labels={1: "ring"}, evaluated_labels=(1,), licence="CC0",
+                  splits={"test": entries}))
     return folder
 
 
-def report(tmp_path: Path, *arguments: str | Path) -> str:
-    main([*map(str, arguments), "--output", str(tmp_path / "out" / "report.html")])
-    return (tmp_path / "out" / "report.html").read_text()
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The makers of evaluation folders, training runs and a prepared data set."""
+    return SimpleNamespace(evaluation=make_evaluation, run=make_run, dataset=make_dataset, methods=list(METHODS))

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from monai.bundle.properties import InferProperties
+from torch import Tensor, nn
+
+from common.data.geometry import crop_affine, crop_or_pad, min_max, resample, resize, resize_affine
+from common.data.prepared import Dataset, save_image, write
+from common.engines.inference import RegistrationInference
+from common.engines.inference_cases import PairsToRegister, native_region
+from common.engines.inference_region import Framing, Region, detect_centre
+from common.engines.inferer import BatchInferer
+from common.errors import InputError
+from common.io import read_displacement, save_weights
+from common.networks import VoxelMorph
+from common.networks.registration import RegistrationNetwork
+
+SPACING = (1.5, 2.0, 5.0)
+
+
+class Constant(nn.Module):
+    """Move everything by ``shift`` and say ``value`` everywhere."""
+
+    def __init__(self, shift: tuple[float, ...], map_name: str = "log_variance", value: float = -5.0) -> None:
+        super().__init__()
+        self.shift, self.value = nn.Parameter(torch.tensor(shift)), value
+        self.spatial_dims = len(shift)
+        self.channels = (*(f"ddf_{a}" for a in range(len(shift))), map_name, "warped")
+        self.seen: list[Tensor] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.seen.append(image)
+        ddf = self.shift.view(1, -1, *[1] * self.spatial_dims).expand(len(image), -1, *image.shape[2:])
+        return torch.cat([ddf, torch.full_like(image[:, :1], self.value), image[:, :1]], dim=1)
+
+
+@pytest.fixture
+def affine() -> np.ndarray:
+    angle = 0.4
+    affine = np.eye(4)
+    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine[:3, :3] = affine[:3, :3] @ np.diag(SPACING)
+    affine[:3, 3] = [5, -7, 11]
+    return affine
+
+
+@pytest.fixture
+def files(tmp_path: Path, affine: np.ndarray) -> dict[str, Path]:
+    """A stack of 37 x 30 x 4 with intensities of its own, and a label."""
+    rng = np.random.default_rng(0)
+    moving = 100 + 900 * rng.random((37, 30, 4)).astype(np.float32)
+    label = np.zeros((37, 30, 4), np.uint8)
+    label[12:20, 10:18, 1:3] = 3
+    arrays = {"moving": moving, "fixed": np.roll(moving, -2, 0) + 5, "moving_label": label}
+    for name, array in arrays.items():
+        save_image(tmp_path / f"{name}.nii.gz", array, affine)
+    return {name: tmp_path / f"{name}.nii.gz" for name in arrays}
+
+
+def infer(network: nn.Module, output: Path, **options: object) -> dict[str, np.ndarray]:
+    dataset = PairsToRegister(spatial_dims=network.spatial_dims, **options)
+    inference = RegistrationInference("cpu", network, dataset, output)
+    inference.run()
+    assert sorted(inference.files) == sorted(path for path in output.rglob("*") if path.is_file())
+    return {path.name.removesuffix(".nii.gz"): np.asarray(nib.load(path).dataobj) for path in inference.files}
+
+
+def test_a_stack_is_registered_in_its_region_and_written_on_its_grid(
+    tmp_path: Path, files: dict[str, Path], affine: np.ndarray
+) -> None:
+    network = Constant((2.0, 0.0))
+    framing = Framing(crop_size=16, center=(20, 12))
+    written = infer(network, tmp_path / "out", **files, framing=framing)
+    moving, label = (np.asarray(nib.load(files[name]).dataobj) for name in ("moving", "moving_label"))
+    region = np.s_[12:28, 4:20]
+    image = network.seen[-1].numpy()
+    assert image.shape == (4, 2, 16, 16)
+    np.testing.assert_array_equal(image[2, 0], min_max(moving[region][..., 2]))
+    # inside: moved by two voxels along i; outside: as it was
+    expected = moving.copy()
+    expected[region] = np.roll(moving, -2, 0)[region]
+    np.testing.assert_allclose(written["moving_warped"], expected, rtol=1e-4)
+    expected = label.copy()
+    expected[region] = np.roll(label, -2, 0)[region]
+    np.testing.assert_array_equal(written["moving_warped_label"], expected)
+    assert written["moving_warped_label"].dtype == np.uint8
+    ddf, field_affine = read_displacement(tmp_path / "out" / "moving_displacement.nii.gz")
+    inside = np.zeros(moving.shape)
+    inside[region] = 2
+    np.testing.assert_allclose(ddf, [inside, 0 * inside, 0 * inside], atol=1e-5)
+    np.testing.assert_allclose(field_affine, affine, atol=1e-5)
+    np.testing.assert_array_equal(written["moving_log_variance"], np.where(inside > 0, -5, 0))
+    for path in (tmp_path / "out").iterdir():
+        np.testing.assert_allclose(nib.load(path).affine, affine, atol=1e-5)
+
+
+def test_a_region_beyond_the_image_is_padded(tmp_path: Path, files: dict[str, Path]) -> None:
+    network = Constant((0.0, 1.0), "score", 0.5)
+    written = infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], name="x")
+    assert network.seen[-1].shape == (4, 2, 128, 128)
+    assert set(written) == {"x_warped", "x_score", "x_displacement"}
+    assert (written["x_score"] == 0.5).all()
+    assert written["x_displacement"].shape == (37, 30, 4, 1, 3)
+
+
+def test_a_volume_of_odd_size_goes_through_a_real_network(tmp_path: Path, files: dict[str, Path]) -> None:
+    torch.manual_seed(0)
+    network = RegistrationNetwork(VoxelMorph(spatial_dims=3))
+    written = infer(network, tmp_path / "out", **files)
+    assert set(written) == {"moving_warped", "moving_warped_label", "moving_displacement"}
+    assert written["moving_warped"].shape == (37, 30, 4)
+
+
+def test_a_2d_image_stays_2d(tmp_path: Path, files: dict[str, Path]) -> None:
+    for name in ("moving", "fixed"):
+        save_image(tmp_path / f"{name}2.nii.gz", np.asarray(nib.load(files[name]).dataobj)[..., 1], np.eye(4))
+    pair = {"moving": tmp_path / "moving2.nii.gz", "fixed": tmp_path / "fixed2.nii.gz"}
+    written = infer(Constant((1.0, 0.0)), tmp_path / "out", **pair, framing=Framing("all"))
+    assert written["moving2_warped"].shape == (37, 30)
+    assert written["moving2_displacement"].shape == (37, 30, 1, 1, 2)
+
+
+def test_a_resized_region_moves_native_voxels(tmp_path: Path, files: dict[str, Path]) -> None:
+    network = Constant((1.0, -2.0))
+    framing = Framing("all", network_size=(74, 15))
+    infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], framing=framing)
+    assert network.seen[-1].shape == (4, 2, 74, 15)
+    ddf, _ = read_displacement(tmp_path / "out" / "moving_displacement.nii.gz")
+    np.testing.assert_allclose(ddf[0], 0.5, atol=1e-5)
+    np.testing.assert_allclose(ddf[1], -4.0, atol=1e-5)
+
+
+def test_a_linear_field_survives_the_way_back_to_the_native_grid() -> None:
+    rng = np.random.default_rng(0)
+    native, affine = rng.random((40, 31)).astype(np.float32), np.diag([1.3, 0.7, 1, 1])
+    small, smaller = resize(native, (16, 20)), resize_affine(affine, (40, 31), (16, 20))
+    region = native_region(
+        {"crop_start": [3, -2, 0], "native_shape": [40, 31, 1], "resampled_shape": [16, 20, 1]},
+        (10, 24),
+        crop_affine(smaller, (3, -2)),
+        affine,
+        dims=2,
+    )
+    # the field whose value is the native place itself, sampled where the prepared voxels are
+    places = np.stack(np.meshgrid(*[np.arange(n) for n in (10, 24)], indexing="ij"))
+    world = (np.linalg.inv(affine) @ crop_affine(smaller, (3, -2)))[:2]
+    ddf = world[:, :2] @ places.reshape(2, -1) + world[:, 3:]
+    voxels = torch.tensor(ddf.reshape(2, 10, 24) / np.array(region.step)[:, None, None])[None]
+    back = region.place_field(voxels, native.shape)[0].numpy()
+    target = np.stack(np.meshgrid(*[np.arange(n) for n in native.shape], indexing="ij"))
+    inner = np.s_[10:30, :]
+    np.testing.assert_allclose(back[0][inner], target[0][inner], atol=1e-9)
+    np.testing.assert_allclose(back[1][inner], target[1][inner], atol=1e-9)
+    assert not back[:, :5].any()
+    assert small.shape == (16, 20)
+
+
+def test_a_resampled_volume_finds_its_place(affine: np.ndarray) -> None:
+    resampled, new = resample(np.random.default_rng(0).random((12, 10, 6)), affine, (2.1, 2.0, 3.3))
+    start, size = (1, -2, 2), (5, 6, 4)
+    native = {"crop_start": start, "native_shape": [12, 10, 6], "resampled_shape": resampled.shape}
+    region = native_region(native, size, crop_affine(new, start), affine, dims=3)
+    truth = np.linalg.inv(affine) @ crop_affine(new, start)
+    np.testing.assert_allclose(region.first, truth[:3, 3], atol=1e-9)
+    np.testing.assert_allclose(np.diag(region.step), truth[:3, :3], atol=1e-9)
+
+
+def test_whole_voxels_are_placed_exactly() -> None:
+    values = torch.rand(2, 1, 6, 5)
+    placed = Region.box((3, -2), (6, 5)).place(values, (8, 9), fill=7.0)
+    assert torch.equal(placed[:, :, 3:8, :3], values[:, :, :5, 2:])
+    assert (placed[:, :, :3] == 7).all()
+    assert (placed[:, :, :, 3:] == 7).all()
+
+
+def test_what_moves_is_found() -> None:
+    still = np.random.default_rng(0).random((90, 70, 3)).astype(np.float32)
+    moved = still.copy()
+    moved[50:60, 20:30] = 1 - moved[50:60, 20:30]
+    np.testing.assert_allclose(detect_centre(still, moved), (54.5, 24.5), atol=3)
+    assert detect_centre(still, still) == (44.5, 34.5)
+    start, size = Framing(20, "detect").boxes(still, moved, 2)
+    assert size == (20, 20)
+    np.testing.assert_allclose(np.add(start, 10), (54.5, 24.5), atol=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"center": "heart"}, 'center is \'heart\'; give "image", "detect" or a voxel'),
+        ({"center": (200, 10)}, "center is .200, 10."),
+        ({"center": (1, 2, 3)}, "center is .1, 2, 3."),
+        ({"crop_size": (8, 8, 8)}, "crop_size is .8, 8, 8.; give 2 whole numbers"),
+        ({"crop_size": "large"}, "crop_size is 'large'"),
+        ({"network_size": (8,)}, "network_size is .8.; give 2 numbers"),
+    ],
+)
+def test_a_framing_that_makes_no_sense_is_refused(
+    files: dict[str, Path], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        PairsToRegister(files["moving"], files["fixed"], framing=Framing(**options))
+
+
+def test_a_center_from_the_command_line_is_read() -> None:
+    image = np.random.default_rng(0).random((50, 40))
+    assert Framing(10, "25,12").boxes(image, image, 2) == Framing(10, (25, 12)).boxes(image, image, 2)
+    assert Framing((10, -1), (25, 12)).boxes(image, image, 2) == ((20, 0), (10, 40))
+
+
+def test_input_that_cannot_be_registered_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="give --moving and --fixed, or --dataset_dir"):
+        PairsToRegister()
+    with pytest.raises(InputError, match="give both"):
+        PairsToRegister(moving=files["moving"])
+    flat = np.ones((37, 30, 4), np.float32)
+    flat[0, 0] = 2
+    save_image(tmp_path / "flat.nii.gz", flat, nib.load(files["moving"]).affine)
+    with pytest.raises(InputError, match="flat.nii.gz: constant in the region"):
+        PairsToRegister(files["moving"], tmp_path / "flat.nii.gz", framing=Framing(8))
+    with pytest.raises(InputError, match="spatial_dims is 2 but the network is 3D"):
+        RegistrationInference("cpu", Constant((0.0,) * 3), PairsToRegister(files["moving"], files["fixed"]), tmp_path)
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, files: dict[str, Path]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="moving_warped.nii.gz: cannot be written"):
+        infer(Constant((0.0, 0.0)), tmp_path / "file" / "out", moving=files["moving"], fixed=files["fixed"])
+
+
+def prepared_from(files: dict[str, Path], root: Path, start: tuple[int, int, int]) -> Path:
+    for name, path in files.items():
+        image = nib.load(path)
+        crop = crop_or_pad(np.asarray(image.dataobj), start, (16, 20, 3))
+        crop = crop if name == "moving_label" else min_max(crop)
+        save_image(root / path.name, crop, crop_affine(image.affine, start))
+    native = {"crop_start": start, "native_shape": [37, 30, 4]} | {k: files[k].name for k in ("moving", "fixed")}
+    entry = {name: path.name for name, path in files.items()} | {"subject": "a", "native": native}
+    write(Dataset(root, "toy", 2, splits={"test": [{"id": f"a{k}", "slice": k, **entry} for k in range(3)]}))
+    return root
+
+
+def test_a_prepared_split_is_written_on_its_own_grid_or_the_native_one(
+    tmp_path: Path, files: dict[str, Path], affine: np.ndarray
+) -> None:
+    start = (12, 4, 1)
+    root = prepared_from(files, tmp_path / "data", start)
+    written = infer(Constant((2.0, 0.0)), tmp_path / "out", dataset_dir=root)
+    assert written["a1_warped"].shape == (16, 20, 1)
+    assert "a1_warped_label" in written
+    place = nib.load(tmp_path / "out" / "a1" / "a1_warped.nii.gz").affine
+    np.testing.assert_allclose(place, crop_affine(affine, (12, 4, 2)), atol=1e-5)
+    written = infer(Constant((2.0, 0.0)), tmp_path / "native", dataset_dir=root, source=tmp_path)
+    moving = np.asarray(nib.load(files["moving"]).dataobj)[..., 2:3]
+    expected = moving.copy()
+    expected[12:28, 4:24] = np.roll(moving, -2, 0)[12:28, 4:24]
+    np.testing.assert_allclose(written["a1_warped"], expected, rtol=1e-4)
+    place = nib.load(tmp_path / "native" / "a1" / "a1_warped.nii.gz").affine
+    np.testing.assert_allclose(place, crop_affine(affine, (0, 0, 2)), atol=1e-5)
+
+
+def test_batches_of_any_size_give_the_same_and_are_timed() -> None:
+    images = torch.rand(5, 2, 6, 7)
+    network = Constant((1.0, 0.0))
+    inferer = BatchInferer(2)
+    assert torch.equal(inferer(images, network), Constant((1.0, 0.0))(images))
+    assert [len(image) for image in network.seen] == [2, 2, 2, 1]  # the first is the warm-up
+    assert inferer.seconds > 0
+    with pytest.raises(InputError, match="batch_size is 0"):
+        BatchInferer(0)
+
+
+CONFIG = """
+imports: [$import common.io]
+bundle_root: {root}
+moving: null
+fixed: null
+moving_label: null
+dataset_dir: null
+output_dir: {root}/out
+crop_size: null
+center: image
+device: $torch.device("cpu")
+network_def:
+  _target_: common.networks.registration.RegistrationNetwork
+  estimator: {{_target_: common.networks.VoxelMorph, spatial_dims: 2}}
+dataset:
+  _target_: common.engines.inference_cases.PairsToRegister
+  moving: "@moving"
+  fixed: "@fixed"
+  moving_label: "@moving_label"
+  dataset_dir: "@dataset_dir"
+  spatial_dims: 2
+  framing:
+    _target_: common.engines.inference_region.Framing
+    crop_size: "@crop_size"
+    center: "@center"
+inferer:
+  _target_: common.engines.inferer.BatchInferer
+evaluator:
+  _target_: common.engines.inference.RegistrationInference
+  device: "@device"
+  network: "@network_def"
+  dataset: "@dataset"
+  output_dir: "@output_dir"
+  checkpoint: {root}/model.pt
+  inferer: "@inferer"
+initialize: []
+inference: [$@evaluator.run()]
+"""
+
+
+def test_a_bundle_config_has_what_monai_asks_for_and_runs(tmp_path: Path, files: dict[str, Path]) -> None:
+    save_weights(RegistrationNetwork(VoxelMorph(spatial_dims=2)), tmp_path / "model.pt")
+    (tmp_path / "inference.yaml").write_text(CONFIG.format(root=tmp_path))
+    (tmp_path / "metadata.json").write_text("{}")
+    workflow = ConfigWorkflow(
+        str(tmp_path / "inference.yaml"),
+        meta_file=str(tmp_path / "metadata.json"),
+        logging_file=False,
+        workflow_type="infer",
+        run_id="inference",
+        moving=str(files["moving"]),
+        fixed=str(files["fixed"]),
+        center=(12, 12),
+        crop_size=24,
+    )
+    workflow.initialize()
+    required = [entry["id"] for entry in InferProperties.values() if entry["required"]]
+    assert [key for key in required if key not in workflow.parser] == []
+    workflow.run()
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"moving_warped.nii.gz", "moving_displacement.nii.gz"}
