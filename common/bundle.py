@@ -23,6 +23,7 @@ from .errors import InputError, say_in_one_line
 # arguments of `monai.bundle run` itself, which arrive among the overrides
 OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "tracking", "workflow_type", "properties_path"}
 OF_TRACKING = {"tracking_uri", "experiment_name", "run_name", "save_execute_config"}
+WORDS = {"true": True, "false": False, "null": None}
 
 
 def root(name: str) -> str:
@@ -31,10 +32,8 @@ def root(name: str) -> str:
     MONAI does not tell a config where it lies, so this asks the workflow that reads it: a bundle works from
     any working directory and wherever it is copied.
     """
-    for frame in _frames():
-        workflow = frame.f_locals.get("self")
-        if isinstance(workflow, ConfigWorkflow) and "config_root_path" in vars(workflow):
-            return str(workflow.config_root_path.resolve().parent)
+    if workflow := _workflow():
+        return str(workflow.config_root_path.resolve().parent)
     return str(Path(__file__).resolve().parent.parent / "bundles" / name)
 
 
@@ -46,6 +45,7 @@ def start(seed: int = 0) -> None:
     """
     say_in_one_line()
     check_overrides()
+    read_words()
     set_determinism(seed)
 
 
@@ -98,13 +98,36 @@ def check_overrides() -> None:
     files, overrides = _bundle_call()
     if not files:
         return
-    config = ConfigParser.load_config_files(files)
+    config = ConfigParser(ConfigParser.load_config_files(files))
     allowed = OF_MONAI | (OF_TRACKING if overrides.get("tracking") else set())
-    for override in overrides:
-        key = override.replace("#", "::").lstrip("+")
-        if key not in allowed and not _is_known(config, key.split("::")):
-            nearest = difflib.get_close_matches(key, list(_keys(config)), n=1, cutoff=0.0)
-            raise InputError(f"--{override}: no such setting in {', '.join(files)}; did you mean --{nearest[0]}?")
+    for override in sorted(set(overrides) - allowed, key=lambda name: not name.endswith("_target_")):
+        key = override.replace("#", "::")
+        if not _is_known(config.get(), key.split("::")):
+            nearest = difflib.get_close_matches(key, list(_keys(config.get())), n=1, cutoff=0.0)[0].replace("::", "#")
+            raise InputError(f"--{override}: no such setting in {', '.join(files)}; did you mean --{nearest}?")
+        config[key] = overrides[override]  # another _target_ has other arguments
+    run_id = overrides.get("run_id", "run")
+    if run_id not in config:
+        raise InputError(f"run {run_id}: no such key in {', '.join(files)}; did you mean `run training`?")
+
+
+def read_words() -> None:
+    """Let ``--key false`` (and true, null) mean what it means in YAML: the command line gives MONAI the word."""
+    workflow = _workflow()
+    _, overrides = _bundle_call()
+    words = {key: WORDS[value] for key, value in overrides.items() if isinstance(value, str) and value in WORDS}
+    if workflow is not None and words:
+        workflow.parser.update({key: value for key, value in words.items() if key in workflow.parser})
+        workflow.parser.parse(reset=True)
+
+
+def _workflow() -> ConfigWorkflow | None:
+    """The workflow that is reading the config."""
+    for frame in _frames():
+        workflow = frame.f_locals.get("self")
+        if isinstance(workflow, ConfigWorkflow) and "config_root_path" in vars(workflow):
+            return workflow
+    return None
 
 
 def _frames() -> Iterator[FrameType]:

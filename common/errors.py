@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import TracebackType
 
@@ -22,6 +23,7 @@ def say_in_one_line() -> None:
     if getattr(sys.excepthook, "is_ours", False):
         return
     previous = sys.excepthook
+    logging.getLogger("ignite.engine").setLevel(logging.CRITICAL)  # it logs, twice, the error that it then raises
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         ours = input_error_in(error)

@@ -23,24 +23,35 @@ def warp(image: Tensor, ddf: Tensor, mode: str = "bilinear", padding_mode: str =
         ValueError: if the shapes do not belong together.
     """
     if image.shape[2:] != ddf.shape[2:] or ddf.shape[1] != image.dim() - 2:
-        raise ValueError(f"A ddf of shape {ddf.shape} does not fit an image of shape {image.shape}.")
-    grid = sampling_grid(ddf.float())
+        raise ValueError(f"A ddf of shape {list(ddf.shape)} does not fit an image of shape {list(image.shape)}.")
+    grid = sampling_grid(ddf)
     sampled = F.grid_sample(image.float(), grid, mode=mode, padding_mode=padding_mode, align_corners=True)
     return sampled.to(image.dtype)
 
 
 def sampling_grid(ddf: Tensor) -> Tensor:
     """``x + ddf(x)`` in the coordinates of ``grid_sample``: (B, *spatial, D), last axis first, in [-1, 1]."""
-    spatial = ddf.shape[2:]
-    # a lone voxel spans no distance: it maps to the centre, not to infinity
-    scale = torch.tensor([2.0 / max(n - 1, 1) for n in spatial[::-1]], device=ddf.device)
-    return torch.addcmul(identity_grid(spatial, ddf.device), ddf.movedim(1, -1).flip(-1), scale)
+    moved = normalised(ddf)
+    return (moved + identity_grid(ddf.shape[2:], ddf.device)).movedim(1, -1)
+
+
+def normalised(ddf: Tensor) -> Tensor:
+    """``ddf`` in ``grid_sample``'s units and order of axes: (B, D, *spatial), last axis first."""
+    # a lone voxel spans no distance: any position along it is its centre
+    return scaled(ddf.float(), [2.0 / max(n - 1, 1) for n in ddf.shape[2:]]).flip(1)
+
+
+def scaled(field: Tensor, factors: list[float]) -> Tensor:
+    """``field`` (B, D, *spatial) with channel k times ``factors[k]``; plain numbers, so that no device waits."""
+    if min(factors) == max(factors):
+        return field * factors[0]
+    return torch.stack([channel * factor for channel, factor in zip(field.unbind(1), factors)], dim=1)
 
 
 def identity_grid(spatial: list[int], device: torch.device) -> Tensor:
-    """The grid that moves nothing: (1, *spatial, D), last axis first, in [-1, 1]."""
-    axes = [torch.linspace(-1, 1, n, device=device) if n > 1 else torch.zeros(1, device=device) for n in spatial]
-    return torch.stack(torch.meshgrid(axes, indexing="ij")[::-1], dim=-1)[None]
+    """The positions that move nothing: (1, D, *spatial), last axis first, in [-1, 1]."""
+    axes = [torch.linspace(-1, 1, n, device=device) for n in spatial]
+    return torch.stack(torch.meshgrid(axes, indexing="ij"), dim=0).flip(0)[None]
 
 
 def compose(first: Tensor, then: Tensor) -> Tensor:
@@ -49,11 +60,16 @@ def compose(first: Tensor, then: Tensor) -> Tensor:
 
 
 def integrate(dvf: Tensor, steps: int = 7) -> Tensor:
-    """Flow of the stationary velocity ``dvf`` at time 1, by scaling and squaring (Arsigny et al., 2006)."""
-    ddf = dvf.float() / 2**steps
+    """Flow of the stationary velocity ``dvf`` at time 1, by scaling and squaring (Arsigny et al., 2006).
+
+    Each squaring is ``compose(ddf, ddf)``; in ``grid_sample``'s units it is a sampling and a sum.
+    """
+    identity = identity_grid(dvf.shape[2:], dvf.device)
+    moved = normalised(dvf) / 2.0**steps
     for _ in range(steps):
-        ddf = compose(ddf, ddf)
-    return ddf
+        grid = (moved + identity).movedim(1, -1)
+        moved = moved + F.grid_sample(moved, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return scaled(moved.flip(1), [max(n - 1, 1) / 2.0 for n in dvf.shape[2:]])
 
 
 def invert(ddf: Tensor, iterations: int = 20) -> Tensor:
@@ -69,10 +85,14 @@ def invert(ddf: Tensor, iterations: int = 20) -> Tensor:
 
 def resize_field(field: Tensor, size: list[int]) -> Tensor:
     """The same motion on a grid of another ``size``: interpolated, and its voxels rescaled axis by axis."""
+    old = field.shape[2:]
+    if list(old) == list(size):
+        return field.float()
     mode = "bilinear" if len(size) == 2 else "trilinear"
-    ratio = torch.tensor([(new - 1) / max(old - 1, 1) for new, old in zip(size, field.shape[2:])], device=field.device)
-    resized = F.interpolate(field.float(), size, mode=mode, align_corners=True)
-    return resized * ratio.view([1, -1] + [1] * len(size))
+    factors = [(size[axis] - 1.0) / max(old[axis] - 1, 1) for axis in range(len(size))]
+    # contiguous: interpolation of two or three channels that lie last is several times slower
+    resized = F.interpolate(field.float().contiguous(), size, mode=mode, align_corners=True)
+    return scaled(resized, factors)
 
 
 def jacobian_determinant(ddf: Tensor) -> Tensor:

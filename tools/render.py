@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,16 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from common import networks
+
 RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
-CONFIGS = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml", "logging.conf")
+REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
+CONFIGS = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml", "logging.conf", "metadata.json")
 TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
+    "docs/README.md": "README.md",
+    "docs/data_license.txt": "data_license.txt",
+    "LICENSE": "LICENSE",
 }
 
 
@@ -38,6 +45,28 @@ def results(name: str) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def expectation(measured: dict[str, Any]) -> str:
+    """What to expect of a training, in one line."""
+    if not measured:
+        return "Nothing is measured yet."
+    dsc, seeds = measured["published"]["dsc"], len(measured["seeds"])
+    return (
+        f"Expect on {measured['dataset']} (80 training patients), published protocol: validation DSC "
+        f"{dsc['mean']:.1f} +- {dsc['sd']:.1f} % ({seeds} seeds)."
+    )
+
+
+def parameters(network: str) -> int:
+    """How many parameters a network of ``common.networks`` has in 2D."""
+    return sum(p.numel() for p in getattr(networks, network)(spatial_dims=2).parameters())
+
+
+def versions() -> dict[str, str]:
+    """The pinned version of each package that the project is tested with, the newest Python's."""
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", REQUIREMENTS.read_text(), re.MULTILINE)[::-1])
+    return {name.lower(): version for name, version in pins.items()}
+
+
 def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, str]:
     """The files of one bundle: path within the bundle -> content."""
     environment = Environment(
@@ -54,16 +83,20 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         comment_end_string="#>",
     )
     name = f"{architecture['name']}_{method['name']}"
+    measured, companion = results(name), method.get("companion")
     values = {
         "name": name,
         "architecture": architecture,
         "method": method,
         "settings": method["settings"],
         "training": architecture["training"] | method.get("training", {}),
-        "companion": method.get("companion"),
+        "companion": companion,
         "alternating": method["trainer"] == "AlternatingTrainer",
-        "results": results(name),
-        "expect": "",
+        "results": measured,
+        "expect": expectation(measured),
+        "cost": " ".join(part["cost"] for part in (architecture, method)),
+        "parameters": parameters(architecture["network"]) + (parameters(companion["network"]) if companion else 0),
+        "versions": versions(),
     }
     return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from common.errors import InputError, say_in_one_line
 from common.io.weights import file_hash
@@ -155,7 +156,13 @@ def ship(run: Run, row: dict[str, Any], options: argparse.Namespace) -> None:
     weights = BUNDLES / run.bundle / "models" / "model.pt"
     weights.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run.folder(options.output) / "train" / "model.pt", weights)
-    row = {**row, "weights": {"seed": run.seed, "sha256": file_hash(weights)}}
+    settings = torch.load(run.folder(options.output) / "train" / "checkpoint.pt", weights_only=True)["settings"]
+    del settings["dataset"]
+    protocols = metrics(run, options)["protocols"]
+    row |= {
+        "weights": {"seed": run.seed, "sha256": file_hash(weights), "settings": settings},
+        "shipped": {p: {name: protocols[p][name]["mean"] for name in FIGURES} for p in protocols},
+    }
     (RECIPES / "results" / f"{run.bundle}.json").write_text(json.dumps(row, indent=1) + "\n")
 
 

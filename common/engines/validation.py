@@ -62,5 +62,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode for the length of a block."""
     was_training = network.training
     network.eval()
-    yield
-    network.train(was_training)
+    try:
+        yield
+    finally:
+        network.train(was_training)

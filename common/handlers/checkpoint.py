@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
-import random
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine, Events
 from torch import nn
 
 from ..data.prepared import write_bytes
 from ..errors import InputError
 from ..io.weights import read_checkpoint
-from ..parallel import is_parallel, rank
+from ..parallel import rank
+from .random_state import random_states, restore_random_state
 
 
 class Checkpoint:
@@ -31,7 +31,8 @@ class Checkpoint:
         resume: go on from ``path`` if it exists; else it is overwritten.
 
     Raises:
-        InputError: at the start, for a file that is truncated, foreign, or of other settings.
+        InputError: at the start, for a file that is truncated, foreign, or of other settings, and for a
+            folder that cannot be written.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Checkpoint:
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
-        engine.add_event_handler(Events.STARTED, self._load)
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
     def _stateful(self, engine: Engine) -> dict[str, Any]:
@@ -64,23 +65,38 @@ class Checkpoint:
             torch.save(content, buffer)
             write_bytes(self.path, buffer.getvalue())
 
+    def _start(self, engine: Engine) -> None:
+        if self.resume and self.path.is_file():
+            self._load(engine)
+        over = engine.state.epoch >= engine.state.max_epochs or bool(engine.should_terminate)
+        if rank() == 0:
+            if engine.state.epoch:
+                done = "trained already" if over else "resumed"
+                print(f"{self.path}: {done}, at epoch {engine.state.epoch} of {engine.state.max_epochs}", flush=True)
+            if not over:
+                prepare_folder(self.path.parent)
+
     def _load(self, engine: Engine) -> None:
-        if not (self.resume and self.path.is_file()):
-            return
-        content = read_checkpoint(self.path)
-        stateful = self._stateful(engine)
+        content, stateful = self._read(), self._stateful(engine)
         missing = sorted({*stateful, "epoch", "settings", "random"} - set(content))
         if missing:
             raise InputError(f"{self.path}: not a checkpoint of this run (no {', '.join(missing)}); {_WAY_OUT}")
         self._compare(content["settings"])
         for name, part in stateful.items():
-            part.load_state_dict(content[name])
+            try:
+                part.load_state_dict(content[name])
+            except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+                raise InputError(f"{self.path}: its {name} is that of another configuration; {_WAY_OUT}") from error
         restore_random_state(content["random"][rank() % len(content["random"])])
         engine.state.epoch = content["epoch"]
         engine.state.iteration = content["epoch"] * engine.state.epoch_length
-        if rank() == 0:
-            done = "trained already" if content["epoch"] >= engine.state.max_epochs else "resumed"
-            print(f"{self.path}: {done}, at epoch {content['epoch']} of {engine.state.max_epochs}", flush=True)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = read_checkpoint(self.path)
+        except InputError as error:
+            raise InputError(f"{self.path}: not a whole checkpoint; {_WAY_OUT}") from error
+        return content if isinstance(content, dict) else {}
 
     def _compare(self, saved: Mapping[str, Any]) -> None:
         for name, value in self.settings.items():
@@ -91,33 +107,25 @@ class Checkpoint:
 _WAY_OUT = "give another --output_dir, or --resume false to begin anew."
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make the folder that a run writes to, free of what a killed run left half-written.
+
+    Raises:
+        InputError: if it cannot be written, which is better learnt before the first epoch than after it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); give another --output_dir.") from error
+    for leftover in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
 def _plain(value: Any) -> Any:
     """A setting as ``torch.load(weights_only=True)`` gives it back."""
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value if isinstance(value, (bool, int, float)) or value is None else str(value)
-
-
-def random_states() -> list[dict[str, Any]]:
-    """The state of every random generator, of every process."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
-    state = {"torch": torch.get_rng_state(), "python": _plain(random.getstate())}
-    state["numpy"] = [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss]
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    if not is_parallel():
-        return [state]
-    states: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(states, state)
-    return states
-
-
-def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Set every random generator to what ``random_states`` found."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

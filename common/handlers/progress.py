@@ -23,6 +23,7 @@ class Progress:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
             engine.add_event_handler(Events.COMPLETED, self._close)
             engine.add_event_handler(Events.TERMINATE, self._close)
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
             self.bar: tqdm | None = None
 
     def _open(self, engine: Engine) -> None:
@@ -39,6 +40,10 @@ class Progress:
     def _report(self, engine: Engine) -> None:
         metrics = engine.state.metrics
         self.bar.set_postfix({SHOWN[name]: f"{metrics[name]:.4g}" for name in SHOWN if name in metrics})
+
+    def _fail(self, engine: Engine, error: BaseException) -> None:
+        self._close(engine)  # so that the message has a line of its own
+        raise error
 
     def _close(self, engine: Engine) -> None:
         if self.bar is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 from torch import nn
@@ -18,7 +20,8 @@ class Validation:
     """Put ``val/<metric>`` into ``state.metrics`` and save the weights of the best epoch.
 
     The best epoch has the highest Dice of the standard protocol or, for pairs without labels, the lowest
-    mean squared error.
+    mean squared error. A warm-up's best gives way to the first epoch in which both networks train: before
+    that, the companion is not trained.
 
     Args:
         estimator: the displacement estimator.
@@ -26,7 +29,7 @@ class Validation:
         loader: the validation pairs.
         path: file of the best weights.
         interval: epochs from one validation to the next; the last epoch is always validated.
-        patience: stop after so many validations without a better one; None never stops.
+        patience: stop after so many validations without a better one, though not in a warm-up; None never stops.
         precision: of the network.
     """
 
@@ -42,19 +45,21 @@ class Validation:
     ) -> None:
         self.estimator, self.network, self.loader, self.path = estimator, network, loader, Path(path)
         self.interval, self.patience, self.precision = interval, patience, precision
-        self.best, self.since_best = -math.inf, 0
+        self.phase, self.best, self.since_best = "", -math.inf, 0
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
+        self.engine = engine
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"best": self.best, "since_best": self.since_best}
+        return {"phase": self.phase, "best": self.best, "since_best": self.since_best}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        """Go on from a checkpoint."""
-        self.best, self.since_best = state["best"], int(state["since_best"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; if that run had stopped for want of a better epoch, so does this one."""
+        self.phase, self.best, self.since_best = state["phase"], state["best"], state["since_best"]
+        self._stop_if_over()
 
     def _validate(self, engine: Engine) -> None:
         if not engine.phase.displacement:
@@ -63,11 +68,26 @@ class Validation:
             return
         metrics = broadcast_object(quick_metrics(self.estimator, self.loader, self.precision) if rank() == 0 else None)
         engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
-        score = metrics.get("standard/dsc", -metrics["mse"])
-        self.since_best = 0 if score > self.best else self.since_best + 1
-        if score > self.best:
-            self.best = score
-            if rank() == 0:
-                save_weights(self.network, self.path)
-        if self.patience is not None and self.since_best >= self.patience:
-            engine.terminate()
+        if engine.phase.name != self.phase:
+            self.phase, self.best, self.since_best = engine.phase.name, -math.inf, 0
+        self._keep_if_best(score_of(metrics))
+        self._stop_if_over()
+
+    def _keep_if_best(self, score: float) -> None:
+        if not score > self.best:
+            self.since_best += 1
+            return
+        self.best, self.since_best = score, 0
+        if rank() == 0:
+            save_weights(self.network, self.path)
+
+    def _stop_if_over(self) -> None:
+        last_phase = self.engine.phase_of(self.engine.state.max_epochs).name
+        if self.patience is not None and self.since_best >= self.patience and self.phase == last_phase:
+            self.engine.terminate()
+
+
+def score_of(metrics: Mapping[str, float]) -> float:
+    """What is to be as high as possible: Dice in percent, else, where no pair has a label, the negative error."""
+    dice = metrics.get("standard/dsc", math.nan)
+    return -metrics["mse"] if math.isnan(dice) else dice

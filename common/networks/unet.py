@@ -115,5 +115,6 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
 def crop(image: Tensor, size: list[int]) -> Tensor:
     """The first ``size`` voxels of every axis."""
     for axis, n in enumerate(size):
-        image = image.narrow(axis + 2, 0, n)
+        if image.shape[axis + 2] != n:  # a cut that cuts nothing still costs a copy on the way back
+            image = image.narrow(axis + 2, 0, n)
     return image

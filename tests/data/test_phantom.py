@@ -76,12 +76,12 @@ def test_the_motion_is_that_of_a_heart(kind):
 def test_the_variance_map_is_the_variance_of_repeated_draws(kind):
     s = subject(kind, (48, 48))
     rng = np.random.default_rng(0)
-    draws = np.stack([s.draw(rng)[1] for _ in range(500)])
+    draws = np.stack([s.draw(rng)[1] for _ in range(250)])
     empirical, saved = draws.var(axis=0, ddof=1), s.variance()
     assert np.corrcoef(empirical.ravel(), saved.ravel())[0, 1] > 0.97
-    assert empirical.sum() / saved.sum() == pytest.approx(1, abs=0.03)
+    assert empirical.sum() / saved.sum() == pytest.approx(1, abs=0.05)
     noisy = saved > 1e-6
-    assert np.median(empirical[noisy] / saved[noisy]) == pytest.approx(1, abs=0.04)
+    assert np.median(empirical[noisy] / saved[noisy]) == pytest.approx(1, abs=0.05)
     assert np.sqrt(saved[noisy]).max() > 3 * np.sqrt(np.quantile(saved[noisy], 0.1))  # it varies in space
 
 
@@ -96,7 +96,7 @@ def test_speckle_of_a_volume_has_the_variance_it_says():
 
 def test_the_noise_of_different_frames_is_independent():
     s = subject("ultrasound", (48, 48))
-    moving, fixed = zip(*(s.draw(rng) for rng in [np.random.default_rng(1)] for _ in range(300)), strict=True)
+    moving, fixed = zip(*(s.draw(rng) for rng in [np.random.default_rng(1)] for _ in range(120)), strict=True)
     moving, fixed = (np.stack(f) - np.mean(f, axis=0) for f in (moving, fixed))
     inside = s.variance() > 1e-4
     correlation = (moving * fixed).mean(0)[inside] / (moving.std(0) * fixed.std(0) + 1e-9)[inside]

@@ -73,7 +73,9 @@ def test_acdc_slices(tmp_path: Path) -> None:
     pair = dataset.pairs("train")[3]
     assert (pair["id"], pair["slice"], pair["group"]) == ("patient001_slice03", 3, "DCM")
     native = {"crop_start": [14, 3, 0], "native_shape": list(SHAPE)}
-    files = {key: f"database/training/patient001/patient001_frame0{n}.nii.gz" for key, n in (("moving", 1), ("fixed", 9))}
+    files = {
+        key: f"database/training/patient001/patient001_frame0{n}.nii.gz" for key, n in (("moving", 1), ("fixed", 9))
+    }
     assert pair["native"] == {**files, **native}
     raw = nib.load(tmp_path / "raw" / files["moving"]).get_fdata()[14:30, 3:27, 3]
     arrays = prepared.load_arrays(dataset, pair)
@@ -153,7 +155,10 @@ def camus_case(folder: Path, ending: str, shape: tuple[int, ...], view: str = "2
     rng = np.random.default_rng(0)
     for phase, radius in (("ED", 9), ("ES", 7)):
         name = f"{folder.name}_{view}_{phase}"
-        arrays = {name: rng.integers(0, 255, shape).astype(np.uint8), f"{name}_gt": heart((*shape[:2], 2), radius=radius)}
+        arrays = {
+            name: rng.integers(0, 255, shape).astype(np.uint8),
+            f"{name}_gt": heart((*shape[:2], 2), radius=radius),
+        }
         for stem, array in arrays.items():
             array = array[:, :, -1:] if array.ndim == 3 else array
             if ending == ".nii.gz":

@@ -50,7 +50,7 @@ def test_splits_are_seeded_whole_and_near_the_fractions(total: int, fractions: t
     assert split.keys() == set(names)
     counts = [list(split.values()).count(s) for s in prepared.SPLITS]
     for count, fraction in zip(counts, fractions, strict=True):
-        assert abs(count - fraction * total) <= 1 and (count > 0) == (fraction > 0)
+        assert abs(count - fraction * total) < 1.5 and (count > 0) == (fraction > 0)
     if total >= 10 and max(fractions) < 1:
         assert split != split_subjects(names, fractions, seed=4)
 
@@ -79,7 +79,9 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_done(
     (whole.root / cases.STAMPS / "b.json").unlink()
     (whole.root / "images/c_fixed.nii.gz").write_bytes(b"half a fi")
     (whole.root / "images/.d_fixed.nii.gz.77.tmp").write_bytes(b"half")
-    assert main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--workers", str(workers)]) == 0
+    assert (
+        main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--workers", str(workers)]) == 0
+    )
     assert prepared.read(whole.root) == whole
     redone = {f"{name}_{role}.nii.gz" for name in ("b", "c") for role in ("moving", "fixed")}
     assert changed(before, times(whole.root)) == redone
@@ -141,32 +143,36 @@ def put(array: np.ndarray) -> Callable[[Path], None]:
         (cut, "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: path.write_text("<html>404</html>"), "cannot be read"),
+        (lambda path: path.unlink(), "no file"),
         (put(np.full((8, 9, 2), np.nan, np.float32)), "144 voxels are NaN"),
-        (put(np.zeros((8, 9, 2, 3), np.float32)), r"channel|no grey image|of shape"),
+        (put(np.zeros((8, 9, 2, 3, 2), np.float32)), "no grey image"),
     ],
 )
-@pytest.mark.parametrize("workers", [1, 2])
 def test_a_broken_file_ends_in_one_line_or_is_skipped_and_reported(
-    tmp_path: Path, spoil: Callable[[Path], None], said: str, workers: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, spoil: Callable[[Path], None], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if workers == 2 and spoil is not cut:
-        pytest.skip("processes are slow to start: one way of breaking is enough")
     make_source(tmp_path / "raw", ("a", "b", "c"))
     spoil(tmp_path / "raw/b_moving.nii.gz")
-    if spoil is not cut and "grey" in said:
-        spoil(tmp_path / "raw/b_fixed.nii.gz")
-        said = "of shape|channel|constant|."
-    else:
-        with pytest.raises(InputError, match=rf"b_moving\.nii\.gz: .*{said}") as error:
-            run(tmp_path, "--workers", workers)
-        assert "\n" not in str(error.value)
-        assert not (tmp_path / "out/dataset.json").exists()
-    capsys.readouterr()
-    dataset = run(tmp_path, "--workers", workers, "--skip-broken", "--split", "0.5,0.5,0")
-    if "." not in said.split("|"):
-        said_twice = capsys.readouterr()
-        assert "skipped: " in said_twice.err and "b_moving.nii.gz" in said_twice.err and "skipped 1" in said_twice.out
-        assert {pair["subject"] for pairs in dataset.splits.values() for pair in pairs} == {"a", "c"}
+    with pytest.raises(InputError, match=rf"b_(moving|fixed)\.nii\.gz: .*{said}") as error:
+        run(tmp_path)
+    assert "\n" not in str(error.value) and not (tmp_path / "out/dataset.json").exists()
+    expect_skipped(tmp_path, capsys)
+
+
+def test_a_broken_file_read_by_another_process_is_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_source(tmp_path / "raw", ("a", "b", "c"))
+    cut(tmp_path / "raw/b_moving.nii.gz")
+    with pytest.raises(InputError, match=r"b_moving\.nii\.gz: cannot be read"):
+        run(tmp_path, "--workers", 2)
+    expect_skipped(tmp_path, capsys, "--workers", 2)
+
+
+def expect_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: object) -> None:
+    """Patient b is left out, and said to be."""
+    dataset = run(tmp_path, "--skip-broken", "--split", "0.5,0.5,0", *options)
+    said = capsys.readouterr()
+    assert "skipped: " in said.err and "/b_" in said.err and "skipped 1" in said.out
+    assert {pair["subject"] for pairs in dataset.splits.values() for pair in pairs} == {"a", "c"}
 
 
 def test_all_broken_is_an_error_even_when_skipping(tmp_path: Path) -> None:

@@ -47,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I,J,K",
         help="in 3D, voxel size in mm (default: 1.5,1.5,5); 2D keeps the native one",
     )
-    parser.add_argument("--depth", type=options.positive, default=16, help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 16)")
+    parser.add_argument(
+        "--depth",
+        type=options.positive,
+        default=16,
+        help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 16)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
