@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import InputError
 from ..parallel import rank, world_size
@@ -47,7 +47,7 @@ class PairLoader:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: it must be at least 1.")
         if batch_size > 1 and dataset.in_memory and dataset.stacked is None:
-            raise InputError(f"{dataset.dataset.root}: its pairs differ in size: set batch_size to 1, not {batch_size}.")
+            raise different_sizes(dataset, batch_size)
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
         self.seed, self.device, self.num_workers, self.epoch = seed, torch.device(device), num_workers, 1
         stacked = dataset.stacked
@@ -82,6 +82,44 @@ class PairLoader:
                 yield {key: tensor[rows] for key, tensor in self._resident.items()}
             return
         workers = 0 if self.dataset.in_memory else self.num_workers
-        loader = DataLoader(self.dataset, batch_sampler=batches, num_workers=workers, collate_fn=default_collate)
+        loader = DataLoader(
+            Stacked(self.dataset, batches),
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # else every epoch would draw from the global random state
+        )
         for tensors in loader:
+            if isinstance(tensors, InputError):
+                raise tensors
             yield {key: tensor.to(self.device, non_blocking=True) for key, tensor in tensors.items()}
+
+
+class Stacked(Dataset):
+    """Whole batches as items.
+
+    Args:
+        dataset: the pairs.
+        batches: the indices of each.
+    """
+
+    def __init__(self, dataset: PreparedPairs, batches: list[list[int]]) -> None:
+        self.dataset, self.indices = dataset, batches
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor] | InputError:
+        """A batch's tensors, or what is wrong with it: raised in a worker it would arrive as a traceback."""
+        try:
+            items = [self.dataset[index] for index in self.indices[number]]
+            if len({item["moving"].shape for item in items}) > 1:
+                raise different_sizes(self.dataset, len(items))
+            return default_collate(items)
+        except InputError as error:
+            return error
+
+
+def different_sizes(dataset: PreparedPairs, batch_size: int) -> InputError:
+    """The error of pairs that cannot be stacked."""
+    return InputError(f"{dataset.dataset.root}: its pairs differ in size: set batch_size to 1, not {batch_size}.")

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import PersistentDataset
+from monai.transforms import Transform
 from torch import Tensor
 
+from ..errors import InputError
 from . import prepared
 
 KEYS = ("moving", "fixed", "moving_label", "fixed_label")
@@ -42,21 +44,25 @@ class PreparedPairs:
         self.pairs = self.dataset.pairs(split)
         self.spatial_dims, self.split = self.dataset.spatial_dims, split
         self.keys = KEYS if labels and all(p.get(k) for p in self.pairs for k in KEYS[2:]) else KEYS[:2]
-        first = self._load(self.pairs[0])
+        load = LoadPair(self.dataset, self.keys)
+        first = load({"pair": self.pairs[0]})
         size_gb = len(self.pairs) * sum(t.numel() * t.element_size() for t in first.values()) / 2**30
         self.stacked: dict[str, Tensor] | None = None
         self._items: Any
         if size_gb > memory_gb:
-            self._items = PersistentDataset(self.pairs, self._load, cache_dir or Path(dataset_dir) / "cache")
+            self._items = self._on_disk(load, Path(cache_dir or Path(dataset_dir) / "cache"))
         else:
-            self._items = [self._load(pair) for pair in self.pairs]
+            self._items = [load({"pair": pair}) for pair in self.pairs]
             if len({item["moving"].shape for item in self._items}) == 1:
                 self.stacked = {k: torch.stack([item[k] for item in self._items]) for k in self.keys}
                 self._items = [{k: v[i] for k, v in self.stacked.items()} for i in range(len(self.pairs))]
 
-    def _load(self, pair: dict[str, Any]) -> dict[str, Tensor]:
-        arrays = prepared.load_arrays(self.dataset, pair, self.keys)
-        return {key: torch.from_numpy(np.ascontiguousarray(array))[None] for key, array in arrays.items()}
+    def _on_disk(self, load: LoadPair, cache_dir: Path) -> PersistentDataset:
+        requests = [load.request(pair) for pair in self.pairs]
+        try:
+            return PersistentDataset(requests, load, cache_dir)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{cache_dir}: cannot hold decoded pairs ({error}); choose another cache_dir.") from error
 
     @property
     def in_memory(self) -> bool:
@@ -72,3 +78,34 @@ class PreparedPairs:
     def files(self, indices: list[int]) -> str:
         """The pairs of a batch as a person finds them: their ids and moving files."""
         return ", ".join(f"{self.pairs[i]['id']} ({self.pairs[i]['moving']})" for i in indices)
+
+
+class LoadPair(Transform):
+    """Read one pair's tensors; a MONAI transform, because PersistentDataset stores what only such return.
+
+    Args:
+        dataset: that the pairs are of.
+        keys: what to read.
+    """
+
+    def __init__(self, dataset: prepared.Dataset, keys: tuple[str, ...]) -> None:
+        self.dataset, self.keys = dataset, keys
+
+    def request(self, pair: dict[str, Any]) -> dict[str, Any]:
+        """All that the result depends on: a change in any of it is another entry of the cache."""
+        paths = [self.dataset.root / pair[key] for key in self.keys]
+        files = [(str(path.resolve()), *version(path)) for path in paths]
+        return {"pair": pair, "keys": self.keys, "files": files, "spatial_dims": self.dataset.spatial_dims}
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Tensor]:
+        arrays = prepared.load_arrays(self.dataset, request["pair"], self.keys)
+        return {key: torch.from_numpy(np.ascontiguousarray(array))[None] for key, array in arrays.items()}
+
+
+def version(path: Path) -> tuple[int, int]:
+    """What changes when the file does: its time of modification and its size."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); prepare the data set again") from error
+    return found.st_mtime_ns, found.st_size

@@ -70,6 +70,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         checkpoint: weights to load, strictly; None leaves the network as it is.
         bundle: the bundle's name, for the tables.
         batch_size: pairs at once; None is 16 in 2D and 1 in 3D. ``seconds`` depends on it.
+        inferer: what runs the network and times it.
         labels: the labels that count; None is what the data set evaluates.
         examples: how many pairs examples.npz keeps.
         val_handlers: further handlers; ``state.output`` has "pred" and ``state.batch`` the "index" of its pairs.
@@ -87,6 +88,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         checkpoint: str | Path | None = None,
         bundle: str = "",
         batch_size: int | None = None,
+        inferer: BatchInferer | None = None,
         labels: Sequence[int] | None = None,
         examples: int = 4,
         val_handlers: Sequence[Any] | None = None,
@@ -99,7 +101,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
             load_weights(network, checkpoint)
         device = torch.device(device)
         batch_size = batch_size or (16 if dataset.spatial_dims == 2 else 1)
-        self._timer = BatchInferer(batch_size)
+        self._timer = inferer or BatchInferer(batch_size)
         self.rows: list[tables.Row] = []
         super().__init__(
             device=device,

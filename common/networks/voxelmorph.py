@@ -46,7 +46,8 @@ class VoxelMorph(nn.Module):
             field = self.flow(features.float())
             if not self.diffeomorphic:
                 return Deformation(resize_field(field, list(fixed.shape[2:])), features=features)
-            dvf = resize_field(field, [(n + 1) // 2 for n in fixed.shape[2:]])
+            # an axis of two voxels stays: on a single one no motion along it could be told
+            dvf = resize_field(field, [max((n + 1) // 2, min(n, 2)) for n in fixed.shape[2:]])
             return self._integrated(dvf, fixed, features)
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:

@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from common.data.loader import PairLoader
 from common.data.pairs import PreparedPairs
 from common.data.prepared import Dataset, read, save_image, write
-from common.engines.evaluation_quick import validate
 from common.engines.evaluator import RegistrationEvaluator
+from common.engines.validation import quick_metrics
 from common.errors import InputError
+from common.interfaces import Deformation
 from common.io import save_weights
 from common.spatial import warp
 
@@ -197,22 +199,33 @@ def test_an_output_that_cannot_be_written_ends_before_the_work(tmp_path: Path) -
     assert not evaluator.rows
 
 
+class Estimator(nn.Module):
+    """The displacement estimator inside of ``Constant``."""
+
+    def __init__(self, network: Constant) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
+        return Deformation(self.network(torch.cat([moving, fixed], dim=1))[:, : self.network.spatial_dims])
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_quick_validation_agrees_with_the_evaluation(tmp_path: Path, dims: int) -> None:
     root = prepared_set(tmp_path / "data", dims, shape=(21, 19, 7))
     network = Constant((0.4, -0.7, 0.3)[:dims])
-    network.train()
-    quick = validate(network, PreparedPairs(root, "test"), batch_size=5)
-    assert network.training
+    estimator = Estimator(network).train()
+    quick = quick_metrics(estimator, PairLoader(PreparedPairs(root, "test"), batch_size=5), "float32")
+    assert estimator.training
     protocols = evaluate(root, network, tmp_path / "out").summary["protocols"]
     for protocol in ("published", "standard"):
         assert quick[f"{protocol}/dsc"] == pytest.approx(protocols[protocol]["dsc"]["mean"], abs=1e-3)
-    assert quick["mse"] > 0
-    assert validate(Constant(SHIFT[:dims]), PreparedPairs(root, "test"))["mse"] == pytest.approx(0, abs=1e-6)
+    assert quick["mse"] > 0 and quick["folding_percent"] == 0
+    perfect = quick_metrics(Estimator(Constant(SHIFT[:dims])), PairLoader(PreparedPairs(root, "test")), "float32")
+    assert perfect["mse"] == pytest.approx(0, abs=1e-6)
 
 
 def test_quick_validation_without_labels_has_the_image_error(tmp_path: Path) -> None:
     root = prepared_set(tmp_path / "data", 2, labels=False)
-    quick = validate(Constant((0.0, 0.0)), PreparedPairs(root, "test"))
-    assert np.isnan(quick["standard/dsc"])
-    assert quick["mse"] > 0
+    quick = quick_metrics(Estimator(Constant((0.0, 0.0))), PairLoader(PreparedPairs(root, "test")), "float32")
+    assert quick.keys() == {"mse", "folding_percent"} and quick["mse"] > 0

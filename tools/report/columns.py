@@ -30,6 +30,11 @@ class Column:
         """Its name in the CSV file: "standard/dsc"."""
         return "/".join(self.path).removeprefix("protocols/").removeprefix("truth/")
 
+    @property
+    def term(self) -> tuple[str, str]:
+        """What the glossary calls it: its title, and its protocol if it belongs to one."""
+        return self.title, self.path[1] if self.path[0] == "protocols" else ""
+
     def show(self, value: float) -> str:
         """Return a value, already scaled, as it is printed, without its unit."""
         if math.isnan(value):

@@ -49,6 +49,8 @@ def weight(evaluation: Evaluation, view: Example) -> np.ndarray | None:
         return None
     if view.uncertainty_name == "score":
         return view.uncertainty
+    if view.uncertainty_name != "log_variance":
+        return None
     if "hetero" in evaluation.method:
         ratio = view.warped.astype(np.float64) ** 2 * np.exp(-view.uncertainty.astype(np.float64))
         return 1 / (1 + np.exp(-(ratio**GAMMA)))
@@ -152,9 +154,9 @@ def _known(values: np.ndarray | None) -> bool:
 def _panels(run: Run) -> dict[str, dict[str, np.ndarray]]:
     """Return a run's curves by panel: losses per estimator, overlap, other validation, learning rate."""
     overlap = {name: values for name, values in run.validation.items() if "dsc" in name}
-    other = {name: values for name, values in run.validation.items() if "dsc" not in name}
+    other = {f"validation, {name}": {name: row} for name, row in run.validation.items() if "dsc" not in name}
     panels = {f"{estimator}: losses": terms for estimator, terms in run.losses.items()}
-    panels |= {"validation, DSC (%)": overlap, "validation, other": other, "learning rate": run.learning_rate}
+    panels |= {"validation, DSC (%)": overlap, **other, "learning rate": run.learning_rate}
     known = {title: {name: row for name, row in curves.items() if _known(row)} for title, curves in panels.items()}
     return {title: curves for title, curves in known.items() if curves}
 

@@ -53,7 +53,7 @@ def _content(report: Report) -> dict[str, Any]:
     rows, further = table.build(evaluations), table.build(evaluations, FURTHER)
     finding, *ground = words.headline(evaluations, reference)
     return {
-        "title": report.title or f"Registration of {first.summary['dataset']}, {first.summary['split']} split",
+        "title": report.title or f"Registration of {first.summary['dataset']}, {_split(first)} pairs",
         "finding": finding,
         "ground": ground,
         "tiles": words.tiles(evaluations),
@@ -62,7 +62,7 @@ def _content(report: Report) -> dict[str, Any]:
         "groups": _groups(rows),
         "further": further,
         "further_groups": _groups(further),
-        "glossary": [cell.column for cell in (*rows[0].cells, *further[0].cells)],
+        "glossary": {cell.column.term: cell.column.definition for cell in (*further[0].cells, *rows[0].cells)},
         "evaluations": evaluations,
         "reference": reference,
         "tests": all_tests(evaluations, reference),
@@ -97,6 +97,11 @@ def _svg(picture: Picture) -> str:
     return jinja2.utils.markupsafe.Markup(picture.svg)
 
 
+def _split(evaluation: Evaluation) -> str:
+    split = str(evaluation.summary["split"])
+    return {"val": "validation", "train": "training"}.get(split, split)
+
+
 def _groups(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
     """Return the headings above the columns, with the number of columns below each."""
     return [(name, len(list(members))) for name, members in groupby(cell.column.group for cell in rows[0].cells)]
@@ -119,6 +124,7 @@ def _command(arguments: Sequence[str]) -> str:
 def _settings(evaluation: Evaluation) -> dict[str, str]:
     """Return what tells this evaluation apart from another of the same bundle."""
     told = {key: evaluation.summary.get(key) for key in ("bundle", "checkpoint", "checkpoint_sha256", "labels")}
-    shown = {key.replace("_sha256", ", SHA-256"): each if isinstance(each, str) else json.dumps(each)
-             for key, each in told.items() if each is not None}
-    return {**shown, "folder": str(evaluation.folder), "metrics.csv, SHA-256": f"{evaluation.fingerprint}…"}
+    shown = {key: each if isinstance(each, str) else json.dumps(each) for key, each in told.items() if each is not None}
+    if weights := shown.pop("checkpoint_sha256", ""):
+        shown["its SHA-256"] = f"{weights[:12]}…"
+    return {**shown, "folder": str(evaluation.folder), "SHA-256 of metrics.csv": f"{evaluation.fingerprint}…"}

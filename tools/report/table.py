@@ -46,7 +46,7 @@ class Row:
     name: str
     pairs: int
     cells: list[Cell]
-    missing: dict[str, int]
+    missing: dict[int, list[str]]  # count of pairs -> the metrics that could not be computed of so many
 
 
 def build(evaluations: Sequence[Evaluation], columns: Sequence[Column] = MAIN) -> list[Row]:
@@ -73,10 +73,13 @@ def _cell(summary: dict, column: Column, pairs: int) -> Cell:
     return Cell(column, value(summary, column.path), usual=pairs if overlap is None else overlap)
 
 
-def _missing(summary: dict) -> dict[str, int]:
+def _missing(summary: dict) -> dict[int, list[str]]:
     """Return what could be computed of some pairs but not of all: a metric of no pair is none of the method's."""
-    return {key: int(count) for key, count in (summary.get("not_computed") or {}).items()
-            if 0 < count < summary.get("pairs", math.inf) and not key.startswith("undeformed")}
+    found: dict[int, list[str]] = {}
+    for key, count in (summary.get("not_computed") or {}).items():
+        if 0 < count < summary.get("pairs", math.inf) and not key.startswith("undeformed"):
+            found.setdefault(int(count), []).append(key)
+    return found
 
 
 def _undeformed(evaluation: Evaluation) -> dict:

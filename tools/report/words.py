@@ -14,6 +14,14 @@ from .evaluations import Evaluation
 
 COLUMN = {column.key: column for column in MAIN}
 CONFIDENCE = "95 % interval"
+TILES = (
+    ("standard/dsc", "best Dice overlap", "Dice overlap"),
+    ("endpoint_error", "smallest endpoint error", "endpoint error"),
+    ("ause", "best uncertainty (AUSE)", "area under the sparsification error (AUSE)"),
+    ("score_auroc", "best score (AUROC)", "of the score (AUROC)"),
+    ("folding_percent", "least folding", "of the map folds"),
+    ("seconds_per_pair", "fastest", "computing time"),
+)  # column, text among several methods, text for one alone
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def _material(evaluations: Sequence[Evaluation]) -> str:
     first = evaluations[0]
     methods = f"{len(evaluations)} methods" if len(evaluations) > 1 else "One method"
     patients = len(set(first.subjects))
-    before = _before(first, METRICS[0])
+    before = _before(first, METRICS[0]) if len(evaluations) > 1 else ""  # one alone is told with it
     start = f" Before registration the overlap is {before}." if before else ""
     return (f"{methods}, split “{first.summary['split']}” of {_where(first)}: "
             f"{len(first.ids)} pairs of {patients} patients.{start}")
@@ -103,20 +111,18 @@ def _material(evaluations: Sequence[Evaluation]) -> str:
 
 def tiles(evaluations: Sequence[Evaluation]) -> list[Tile]:
     """Return the numbers to remember: the best of each kind, and whose it is."""
-    wanted = (("standard/dsc", "best Dice overlap, {}"), ("endpoint_error", "smallest endpoint error, {}"),
-              ("ause", "best uncertainty (AUSE), {}"), ("score_auroc", "best score (AUROC), {}"),
-              ("folding_percent", "least folding, {}"), ("seconds_per_pair", "fastest, {}"))
-    found = [_tile(evaluations, COLUMN[key], text) for key, text in wanted]
+    found = [_tile(evaluations, COLUMN[key], best, alone) for key, best, alone in TILES]
     return [tile for tile in found if tile is not None]
 
 
-def _tile(evaluations: Sequence[Evaluation], column: Column, text: str) -> Tile | None:
+def _tile(evaluations: Sequence[Evaluation], column: Column, best_is: str, alone: str) -> Tile | None:
     known = [each for each in evaluations if value(each.summary, column.path)]
     if not known:
         return None
     pick = max if column.better == "higher" else min
     best = pick(known, key=lambda each: value(each.summary, column.path).mean)
-    return Tile(column.show(value(best.summary, column.path).mean * column.scale), column.unit, text.format(best.name))
+    text = f"{best_is}, {best.name}" if len(evaluations) > 1 else alone
+    return Tile(column.show(value(best.summary, column.path).mean * column.scale), column.unit, text)
 
 
 def interval(metric: Metric, result: Comparison) -> str:

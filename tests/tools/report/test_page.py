@@ -157,7 +157,7 @@ def test_a_lone_method_is_not_the_best(evaluations: list[Path]) -> None:
 
 def test_counts_what_was_not_computed(full: Path) -> None:
     html = (full / "report.html").read_text()
-    assert "standard/dsc 1" in html
+    assert "1 of 12 pairs (published/dsc, published/hd" in html
     assert ">11</td>" in html  # pairs behind the overlap, of 12
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ NAME = 1.05  # inches left for the methods' names
 MOST = 6  # columns, which fill the page's width
 UNIT = Normalize(0, 1)
 KINDS = ("log_variance", "score")
+TITLES = ("warped", "grid, x + u(x)", "|fixed − warped|", "|J|", "uncertainty", "weight")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class PairRow:
     view: Example
     weight: np.ndarray | None = None
     dsc: float | None = None
+
+
+class Scales(NamedTuple):
+    """The colour scales of one figure."""
+
+    grey: Normalize
+    residual: Normalize
+    variance: Normalize
+    weight: Normalize
 
 
 @styled
@@ -44,42 +55,60 @@ def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_
     values = list(labels) or _values(first.fixed_label)
     kinds = [kind for kind in KINDS if any(row.view.uncertainty_name == kind for row in rows)]
     columns = 4 + bool(kinds) + any(row.weight is not None for row in rows)
-    bars = max(1, len(kinds))
-    shape = first.fixed.shape[1] / first.fixed.shape[0]
-    panel = (WIDTH - NAME) / MOST
-    heights = [panel * shape + gap for gap in (0.48, *[0.2] * len(rows))] + [0.42] * bars
-    width = panel * columns + NAME
-    figure = Figure(figsize=(width, sum(heights)))
-    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights, left=NAME / width, right=0.995,
-                               top=1 - 0.22 / sum(heights), bottom=0.0, wspace=0.04, hspace=0.0)
-    axes = np.array([[figure.add_subplot(grid[i, j], box_aspect=shape, anchor="N") for j in range(columns)]
-                     for i in range(len(rows) + 1)])
-    residual = panels.shared_norm([abs(first.fixed - first.moving)], 0, 99.5)
-    _before(axes[0], first, values, residual, undeformed_dsc)
-    variance = panels.shared_norm([row.view.uncertainty for row in rows if row.view.uncertainty_name == "log_variance"]
-                                  or [np.zeros(2)])
+    figure, grid = _canvas(len(rows), columns, max(1, len(kinds)), first.fixed.shape)
+    axes = np.array([[figure.add_subplot(grid[i, j], box_aspect=first.fixed.shape[1] / first.fixed.shape[0], anchor="N")
+                      for j in range(columns)] for i in range(len(rows) + 1)])
+    scales = _scales(rows)
+    _before(axes[0], first, values, scales, undeformed_dsc)
     for line, row in zip(axes[1:], rows, strict=True):
-        _method(line, row, values, residual, variance)
-    for axis, title in zip(axes[1], ("warped", "grid, x + u(x)", "|fixed − warped|", "|J|", "uncertainty", "weight"),
-                           strict=False):
+        _method(line, row, values, scales)
+        if columns > 4:
+            _uncertainty(line[4], row.view, scales.variance)
+        if columns > 5:
+            _weight(line[5], row.weight, scales.weight)
+    for axis, title in zip(axes[1], TITLES, strict=False):
         axis.set_title(title, fontweight="bold", pad=3)
-    _bars(figure, grid, len(rows) + 1, kinds, columns, residual, variance)
+    _bars(figure, grid, len(rows) + 1, kinds, columns > 5, scales)
     return figure
+
+
+def _canvas(methods: int, columns: int, bars: int, spatial: Sequence[int]) -> tuple[Figure, GridSpec]:
+    """Return a figure and its cells: the row before, the methods, the colour bars."""
+    panel = (WIDTH - NAME) / MOST * spatial[1] / spatial[0]
+    heights = [panel + gap for gap in (0.48, *[0.2] * methods)] + [0.42] * bars
+    width, height = (WIDTH - NAME) / MOST * columns + NAME, sum(heights)
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_gridspec(len(heights), columns, height_ratios=heights, left=NAME / width, right=0.995,
+                                       top=1 - 0.22 / height, bottom=0.0, wspace=0.04, hspace=0.0)
+
+
+def _scales(rows: Sequence[PairRow]) -> Scales:
+    """Return the scales that all rows share, so that methods can be compared."""
+    first = rows[0].view
+    variances = [row.view.uncertainty for row in rows if row.view.uncertainty_name == "log_variance"]
+    weights = [row.weight for row in rows if row.weight is not None]
+    return Scales(
+        # images in [0, 1] are mostly dark: a few bright voxels need not be told apart
+        grey=Normalize(0, float(np.percentile([first.moving, first.fixed], 99.5)) or 1.0),
+        residual=panels.shared_norm([abs(first.fixed - first.moving)], 0, 99.5),
+        variance=panels.shared_norm(variances or [np.zeros(2)]),
+        weight=Normalize(min((float(each.min()) for each in weights), default=0.0), 1),
+    )
 
 
 def _values(label: np.ndarray | None) -> list[int]:
     return [] if label is None else [int(value) for value in np.unique(label) if value > 0]
 
 
-def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], residual: Normalize,
+def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], scales: Scales,
             dsc: float | None) -> None:
     """Draw the first row: moving, fixed, what they differ by, and the key of the outlines."""
-    panels.show(axes[0], view.moving)
+    panels.show(axes[0], view.moving, norm=scales.grey)
     panels.outline(axes[0], view.fixed_label, values, FIXED)
     panels.outline(axes[0], view.moving_label, values, MOVING, dashed=True)
-    panels.show(axes[1], view.fixed)
+    panels.show(axes[1], view.fixed, norm=scales.grey)
     panels.outline(axes[1], view.fixed_label, values, FIXED)
-    panels.show(axes[2], abs(view.fixed - view.moving), panels.ERROR_MAP, residual)
+    panels.show(axes[2], abs(view.fixed - view.moving), panels.ERROR_MAP, scales.residual)
     for axis, title in zip(axes, ("moving", "fixed", "|fixed − moving|"), strict=False):
         axis.set_title(title, fontweight="bold", pad=3)
     panels.note(axes[0], "" if dsc is None else f"DSC {dsc:.1f} %")
@@ -91,25 +120,21 @@ def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], residual
         panels.blank(axis)
 
 
-def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], residual: Normalize,
-            variance: Normalize) -> None:
+def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], scales: Scales) -> None:
+    """Draw what every method has: warped image, grid, residual and Jacobian."""
     view = row.view
-    panels.show(axes[0], view.warped)
+    panels.show(axes[0], view.warped, norm=scales.grey)
     panels.outline(axes[0], view.moving_label, values, MOVING, dashed=True)
     panels.outline(axes[0], view.fixed_label, values, FIXED)
     panels.outline(axes[0], view.warped_label, values, WARPED)
     panels.note(axes[0], "" if row.dsc is None or np.isnan(row.dsc) else f"DSC {row.dsc:.1f} %")
     panels.deformed_grid(axes[1], view.ddf)
     panels.note(axes[1], f"longest {np.hypot(*view.ddf).max():.1f} px")
-    panels.show(axes[2], abs(view.fixed - view.warped), panels.ERROR_MAP, residual)
+    panels.show(axes[2], abs(view.fixed - view.warped), panels.ERROR_MAP, scales.residual)
     panels.note(axes[2], f"mean {abs(view.fixed - view.warped).mean():.4f}")
     panels.jacobian(axes[3], view.jacobian)
     panels.note(axes[3], f"folded {100 * (view.jacobian <= 0).mean():.2g} %")
     _name(axes[0], row.name)
-    if len(axes) > 4:
-        _uncertainty(axes[4], view, variance)
-    if len(axes) > 5:
-        _weight(axes[5], row.weight)
 
 
 def _uncertainty(axis: Axes, view: Example, variance: Normalize) -> None:
@@ -122,10 +147,10 @@ def _uncertainty(axis: Axes, view: Example, variance: Normalize) -> None:
     return panels.note(axis, "log σ²")
 
 
-def _weight(axis: Axes, weight: np.ndarray | None) -> None:
+def _weight(axis: Axes, weight: np.ndarray | None, norm: Normalize) -> None:
     if weight is None:
         return _absent(axis)
-    panels.show(axis, weight, panels.SCORE_MAP, UNIT)
+    panels.show(axis, weight, panels.SCORE_MAP, norm)
     return panels.note(axis, f"mean {weight.mean():.2f}")
 
 
@@ -139,15 +164,14 @@ def _name(axis: Axes, name: str) -> None:
               transform=axis.transAxes)
 
 
-def _bars(figure: Figure, grid: GridSpec, line: int, kinds: Sequence[str], columns: int, residual: Normalize,
-          variance: Normalize) -> None:
+def _bars(figure: Figure, grid: GridSpec, line: int, kinds: Sequence[str], weighted: bool, scales: Scales) -> None:
     """Draw the colour bars below their columns."""
-    bars = [(2, 0, panels.ERROR_MAP, residual, "absolute difference"),
+    bars = [(2, 0, panels.ERROR_MAP, scales.residual, "absolute difference"),
             (3, 0, panels.JACOBIAN_MAP, panels.jacobian_norm(), "|J|, black: folded")]
-    named = {"log_variance": (panels.VARIANCE_MAP, variance, "log σ², high: noisy"),
+    named = {"log_variance": (panels.VARIANCE_MAP, scales.variance, "log σ², high: noisy"),
              "score": (panels.SCORE_MAP, UNIT, "score, high: trusted")}
     bars += [(4, place, *named[kind]) for place, kind in enumerate(kinds)]
-    bars += [(5, 0, panels.SCORE_MAP, UNIT, "weight of the residual")] if columns > 5 else []
+    bars += [(5, 0, panels.SCORE_MAP, scales.weight, "weight of the residual")] if weighted else []
     for column, place, *rest in bars:
         cell = figure.add_subplot(grid[line + place, column])
         cell.set_axis_off()

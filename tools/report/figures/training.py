@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from .style import DASHES, GREY, PALETTE, WIDTH, Look, label_panels, styled
 
+MOST = 4  # panels a line
 PHASE_ALPHA = (0.06, 0.2, 0.36)
 WIDE = 20  # from this ratio of largest to smallest value on, an axis of positive curves is logarithmic
 
@@ -25,14 +27,18 @@ def training(epochs: np.ndarray, phases: Sequence[str], panels: Mapping[str, Map
         panels: title -> curve name -> (N,), NaN where an epoch has no value.
     """
     names = list(dict.fromkeys(phases))
-    figure = Figure(figsize=(WIDTH, 2.7 if len(names) > 1 else 2.45), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    lines = -(-len(panels) // MOST)
+    columns = -(-len(panels) // lines)
+    figure = Figure(figsize=(WIDTH, 2.3 * lines + (0.4 if len(names) > 1 else 0.15)), layout="constrained")
+    grid = figure.add_gridspec(lines, columns)
+    axes = [figure.add_subplot(grid[i // columns, i % columns]) for i in range(len(panels))]
     label_panels(axes, list(panels))
     for axis, curves in zip(axes, panels.values(), strict=True):
         _curves(axis, epochs, curves)
         if len(names) > 1:
             _shade(axis, epochs, phases, names)
         axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1:
         patches = [Patch(color=GREY, alpha=_alpha(i), linewidth=0, label=name) for i, name in enumerate(names)]
         figure.legend(handles=patches, loc="outside lower center", ncols=len(names), title="phase, by what is trained",

@@ -1,0 +1,74 @@
+"""Bundles are what their recipes say, and what MONAI wants of a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import BundleProperty, BundlePropertyConfig
+
+from tools import render
+
+BUNDLES = render.bundle_names()
+PROPERTIES = {"train": "train", "evaluate": "infer", "inference": "infer"}
+
+
+def test_the_bundles_in_the_repository_are_as_rendered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert render.main(["--check"]) == 0, capsys.readouterr().out
+
+
+def test_a_drift_is_named_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ["--output", str(tmp_path)]
+    assert render.main(output) == 0
+    file = tmp_path / BUNDLES[0] / "configs" / "train.yaml"
+    file.write_text(file.read_text() + "# a change by hand\n")
+    capsys.readouterr()
+    assert render.main([*output, "--check"]) == 1
+    assert capsys.readouterr().out.startswith(str(file))
+    assert render.main(output) == 0
+    assert render.main([*output, "--check"]) == 0
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("config", PROPERTIES)
+def test_a_config_is_short_and_has_only_known_references(name: str, config: str) -> None:
+    file = render.BUNDLES / name / "configs" / f"{config}.yaml"
+    text = file.read_text()
+    assert len(text.splitlines()) <= 180 and max(map(len, text.splitlines())) <= 120
+    parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+    parser.parse()  # raises for a reference to nothing
+    assert "run" in parser
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_metadata_has_what_a_bundle_must_declare(name: str) -> None:
+    metadata = json.loads((render.BUNDLES / name / "configs" / "metadata.json").read_text())
+    required = {"version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version"}
+    assert required | {"task", "description", "authors", "copyright", "network_data_format"} <= set(metadata)
+    channels = metadata["network_data_format"]["outputs"]["pred"]
+    assert len(channels["channel_def"]) == channels["num_channels"]
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_one_tensor_in_one_tensor_out_as_the_metadata_says(name: str) -> None:
+    configs = render.BUNDLES / name / "configs"
+    metadata = json.loads((configs / "metadata.json").read_text())
+    parser = ConfigParser(ConfigParser.load_config_file(str(configs / "inference.yaml")))
+    network = parser.get_parsed_content("network_def")
+    pred = network(torch.rand(1, 2, 16, 32))
+    wanted = metadata["network_data_format"]["outputs"]["pred"]["num_channels"]
+    assert pred.shape == (1, wanted, 16, 32) and len(network.channels) == wanted
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("config", PROPERTIES)
+def test_what_monai_requires_stands_in_the_config(name: str, config: str) -> None:
+    file = render.BUNDLES / name / "configs" / f"{config}.yaml"
+    workflow = ConfigWorkflow(str(file), workflow_type=PROPERTIES[config], logging_file=False)
+    for wanted in workflow.properties.values():
+        if wanted[BundleProperty.REQUIRED]:
+            identity = wanted[BundlePropertyConfig.ID]
+            assert identity in workflow.parser or identity.startswith("_meta_"), identity
