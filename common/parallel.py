@@ -78,4 +78,4 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise InputError(f"process {rank()}: another process has stopped, see its message; start the run again.") from error
+        raise InputError(f"process {rank()}: another process has stopped: see its message.") from error

@@ -118,7 +118,8 @@ def prepare_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); give another --output_dir.") from error
+        reason = error.strerror or error
+        raise InputError(f"{folder}: cannot be written ({reason}); give another --output_dir.") from error
     for leftover in folder.glob(".*.tmp"):
         with suppress(OSError):
             leftover.unlink()

@@ -190,6 +190,12 @@ def test_camus_is_stretched_and_keeps_its_extent(tmp_path: Path, ending: str, sh
     np.testing.assert_allclose(centroid, ((22.5 * 20 / 40) - 0.5, (15.5 * 24 / 36) - 0.5), atol=0.3)
 
 
+def test_a_source_given_the_data_of_another_says_what_it_looked_for(tmp_path: Path) -> None:
+    camus_case(tmp_path / "raw/patient0001", ".nii.gz", (40, 36))
+    with pytest.raises(InputError, match="looked for patientNNN folders"):
+        acdc(tmp_path)
+
+
 def make_msd(root: Path, count: int = 10) -> Path:
     rng = np.random.default_rng(0)
     entries = []

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
 def find_cases(source: Path, prefer: Sequence[str], split: str | None = None) -> list[Case]:
     """Return a case a patient; the numbers that 5 divides are val unless ``split`` is given."""
     cases = []
-    for folder in find_patients(source, r"patient\d+", prefer, LAYOUT):
+    for folder in find_patients(source, r"patient\d{3}", prefer, LAYOUT):
         rule = "train" if int(folder.name.removeprefix("patient")) % 5 else "val"
         files = {"info": str(folder / "Info.cfg")}
         for path in sorted(folder.iterdir()):
@@ -108,7 +108,8 @@ def read_info(path: str | Path) -> dict[str, str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BrokenInput(f"{path}: cannot be read ({error}); restore it or pass --skip-broken") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BrokenInput(f"{path}: cannot be read ({reason}); restore it or pass --skip-broken") from error
     return {key.strip(): value.strip() for key, value in (line.split(":", 1) for line in lines if ":" in line)}
 
 

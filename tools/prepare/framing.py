@@ -12,7 +12,7 @@ import numpy as np
 from common.data import geometry
 from common.data.prepared import IMAGE_KEYS, LABEL_KEYS, save_image
 
-from .volumes import BrokenInput, Volume, read_image, read_label
+from .volumes import BrokenInput, read_image, read_label
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,7 @@ def read_frame(files: dict[str, str]) -> Frame:
     Raises:
         BrokenInput: naming the file that cannot be read or whose shape is not that of the moving image.
     """
-    moving, fixed = (read_image(files[key]) for key in IMAGE_KEYS)
-    return frame_of(files, {"moving": moving, "fixed": fixed})
-
-
-def frame_of(files: dict[str, str], images: dict[str, Volume]) -> Frame:
-    """Complete a pair of images on one grid with the labels among ``files``."""
+    images = {key: read_image(files[key]) for key in IMAGE_KEYS}
     moving, fixed = images["moving"], images["fixed"]
     if moving.array.shape != fixed.array.shape:
         raise BrokenInput(

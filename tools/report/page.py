@@ -62,7 +62,7 @@ def _content(report: Report) -> dict[str, Any]:
         "groups": _groups(rows),
         "further": further,
         "further_groups": _groups(further),
-        "glossary": {cell.column.term: cell.column.definition for cell in (*further[0].cells, *rows[0].cells)},
+        "glossary": {cell.column.term: cell.column.definition for cell in (*rows[0].cells, *further[0].cells)},
         "evaluations": evaluations,
         "reference": reference,
         "tests": all_tests(evaluations, reference),
@@ -111,9 +111,11 @@ def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     """Return the call that makes an evaluation's folder."""
     config = f"bundles/{evaluation.summary['bundle']}/configs/evaluate.yaml"
     overrides = {"dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
-                 "split": str(evaluation.summary["split"]), "output_dir": str(evaluation.folder)}
-    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluating", "--config_file", config,
-                       *(part for key, each in overrides.items() for part in (f"--{key}", each))])
+                 "split": str(evaluation.summary["split"]), "output_dir": str(evaluation.folder),
+                 "checkpoint": evaluation.summary.get("checkpoint"),
+                 "spatial_dims": "3" if dataset is not None and dataset.spatial_dims == 3 else None}
+    given = [part for key, each in overrides.items() if each is not None for part in (f"--{key}", str(each))]
+    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", config, *given])
 
 
 def _command(arguments: Sequence[str]) -> str:

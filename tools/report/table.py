@@ -92,7 +92,7 @@ def _undeformed(evaluation: Evaluation) -> dict:
 
 
 def _mark_best(rows: list[Row]) -> list[Row]:
-    """Mark the best method of each column, with those that print the same; one method alone is not the best."""
+    """Mark the best method of each column, with those that print the same; nothing is best where all are alike."""
     methods = rows[1:]
     best = [_best([row.cells[i] for row in methods]) for i in range(len(methods[0].cells))]
     marked = [replace(row, cells=[replace(cell, best=cell.mean == best[i]) for i, cell in enumerate(row.cells)])
@@ -102,7 +102,7 @@ def _mark_best(rows: list[Row]) -> list[Row]:
 
 def _best(cells: Sequence[Cell]) -> str | None:
     candidates = [cell for cell in cells if cell.value]
-    if len(candidates) < 2 or candidates[0].column.better is None:
+    if len({cell.mean for cell in candidates}) < 2 or candidates[0].column.better is None:
         return None
     pick = max if candidates[0].column.better == "higher" else min
     return pick(candidates, key=lambda cell: cell.value.mean).mean

@@ -62,18 +62,16 @@ def _winner(ranked: Sequence[Evaluation], reference: Evaluation, metric: Metric)
     other = reference if reference in ranked[1:] else ranked[1]
     test = versus(best, other, metric)
     unit, result = ("patients", test.per_patient) if test.per_patient.n > 1 else ("pairs", test.per_pair)
-    amount = f"{abs(result.difference):.{metric.decimals}f} {metric.unit}"
     start = f"{best.name} is best on {_where(best)}: {_measured(best, metric)}"
     if math.isnan(result.ci_low):
-        return f"{start}, {amount} {_side(metric)} {other.name}; too few {unit} to say more."
-    ground = f"({CONFIDENCE} {metric.signed(result.ci_low)} to {metric.signed(result.ci_high)} over {result.n} {unit})"
-    if not metric.gained(result):
-        return f"{start}, but not distinguishable from {other.name}: {amount} apart {ground}."
-    return f"{start}, {amount} {_side(metric)} {other.name} {ground}."
-
-
-def _side(metric: Metric) -> str:
-    return "above" if metric.higher else "below"
+        return f"{start}; too few {unit} to compare it with {other.name}."
+    ground = f"({CONFIDENCE} {interval(metric, result)} over {result.n} {unit})"
+    # the mean over patients may favour another method than the mean over pairs does
+    if metric.gained(result) < 1:
+        difference = f"{metric.signed(result.difference)} {metric.unit}"
+        return f"{start}, but not shown to be better than {other.name}: difference {difference} {ground}."
+    amount = f"{abs(result.difference):.{metric.decimals}f} {metric.unit}"
+    return f"{start}, {amount} {'above' if metric.higher else 'below'} {other.name} {ground}."
 
 
 def _measured(evaluation: Evaluation, metric: Metric) -> str:

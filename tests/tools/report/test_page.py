@@ -203,4 +203,4 @@ def test_two_seeds_of_a_bundle_are_told_apart(make: SimpleNamespace, tmp_path: P
     folders = [make.evaluation(tmp_path / seed, examples=0) for seed in ("seed0", "seed1")]
     html = report(tmp_path, "--evaluations", *folders)
     assert "vxm_mse (seed0)" in html
-    assert "not distinguishable" in html  # equal numbers
+    assert "not shown to be better" in html  # equal numbers

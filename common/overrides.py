@@ -1,0 +1,115 @@
+"""Overrides of a bundle's config (``--key value``): whether they are spelt right, and what their words mean."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from inspect import Parameter
+from pydoc import locate
+from types import FrameType
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import ensure_tuple
+
+from .errors import InputError
+
+# arguments of `monai.bundle run` itself, which arrive among the overrides
+OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "tracking", "workflow_type"}
+OF_TRACKING = {"tracking_uri", "experiment_name", "run_name", "save_execute_config"}
+WORDS = {"true": True, "false": False, "null": None}
+
+
+def check_overrides() -> None:
+    """Refuse an override whose key neither stands in the config nor is an argument of its target.
+
+    MONAI itself accepts any key, so that a misspelt setting is silently without effect.
+
+    Raises:
+        InputError: naming the override and the nearest known key.
+    """
+    files, overrides = _bundle_call()
+    if not files:
+        return
+    config, names = ConfigParser(ConfigParser.load_config_files(files)), ", ".join(files)
+    allowed = OF_MONAI | (OF_TRACKING if overrides.get("tracking") else set())
+    for override in sorted(set(overrides) - allowed, key=lambda key: (not key.endswith("_target_"), key)):
+        key = override.replace("#", "::")
+        if not _is_known(config.get(), key.split("::")):
+            raise InputError(f"--{override}: no such setting in {names}; did you mean --{_nearest(config.get(), key)}?")
+        config[key] = overrides[override]  # another _target_ has other arguments
+    run_id = overrides.get("run_id", "run")
+    if run_id not in config:
+        raise InputError(f"run {run_id}: no such key in {names}; did you mean {_nearest(config.get(), run_id)}?")
+
+
+def read_words() -> None:
+    """Let ``--key false`` (and true, null) mean what it means in YAML: the command line makes a text of it."""
+    workflow, (_, overrides) = running_workflow(), _bundle_call()
+    words = {key: WORDS[value] for key, value in overrides.items() if isinstance(value, str) and value in WORDS}
+    if workflow is not None and words:
+        workflow.parser.update({key: value for key, value in words.items() if key in workflow.parser})
+        workflow.parser.parse(reset=True)
+
+
+def running_workflow() -> ConfigWorkflow | None:
+    """The workflow whose config is being read."""
+    for frame in _frames():
+        workflow = frame.f_locals.get("self")
+        if isinstance(workflow, ConfigWorkflow) and "config_root_path" in vars(workflow):
+            return workflow
+    return None
+
+
+def _frames() -> Iterator[FrameType]:
+    """The calls that we are inside of, innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame := frame.f_back:
+        yield frame
+
+
+def _bundle_call() -> tuple[list[str], dict[str, Any]]:
+    """The config files and overrides of the ``monai.bundle`` call that we are inside of."""
+    for frame in _frames():
+        if frame.f_code.co_name == "create_workflow" and frame.f_globals["__name__"] == "monai.bundle.scripts":
+            files = ensure_tuple(frame.f_locals["config_file"] or ())
+            return [str(file) for file in files], dict(frame.f_locals["_args"])
+    return [], {}
+
+
+def _is_known(config: Any, path: list[str]) -> bool:
+    """Whether ``path`` leads somewhere in ``config``, or to an argument of the class or function it is about."""
+    for depth, name in enumerate(path):
+        if isinstance(config, list) and name.isdigit() and int(name) < len(config):
+            config = config[int(name)]
+        elif isinstance(config, Mapping) and name in config:
+            config = config[name]
+        else:
+            return depth == len(path) - 1 and name in _arguments(config)
+    return True
+
+
+def _nearest(config: Any, key: str) -> str:
+    return difflib.get_close_matches(key, sorted(_keys(config)), n=1, cutoff=0.0)[0].replace("::", "#")
+
+
+def _keys(config: Any, prefix: str = "") -> Iterator[str]:
+    """Every key that can be overridden, arguments that do not stand in the config included."""
+    items = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else ()
+    for name, value in items:
+        yield f"{prefix}{name}"
+        yield from _keys(value, f"{prefix}{name}::")
+    yield from (prefix + name for name in _arguments(config))
+
+
+def _arguments(config: Any) -> set[str]:
+    """The parameters of a config's ``_target_``, those of its base classes included."""
+    target = locate(config["_target_"]) if isinstance(config, Mapping) and "_target_" in config else None
+    if target is None:
+        return set()
+    makers = [c.__init__ for c in target.__mro__ if "__init__" in vars(c)] if inspect.isclass(target) else [target]
+    parameters = [p for maker in makers for p in inspect.signature(maker).parameters.values()]
+    named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return {p.name for p in parameters if p.kind in named and p.name != "self"}

@@ -1,0 +1,111 @@
+"""Checkpoints that cannot be resumed, and folders that cannot be written, in one line each."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from common.engines import SingleTrainer
+from common.errors import InputError
+from common.handlers.checkpoint import prepare_folder
+
+MakeTrainer = Callable[..., SingleTrainer]
+
+
+@pytest.fixture
+def checkpoint(make_trainer: MakeTrainer, tmp_path: Path) -> Path:
+    """The checkpoint of an unfinished run of vxm_mse."""
+    path = tmp_path / "run" / "checkpoint.pt"
+    trainer = make_trainer("vxm_mse", max_epochs=2)
+    trainer.add_event_handler("epoch_completed", trainer.terminate)
+    trainer.run()
+    return path
+
+
+def refusal(make_trainer: MakeTrainer, bundle: str = "vxm_mse", **settings: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        make_trainer(bundle, **{"max_epochs": 2, **settings}).run()
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 300
+    assert message.endswith("give another --output_dir, or --resume false to begin anew.")
+    return message
+
+
+def test_a_truncated_checkpoint_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    assert f"{checkpoint}: not a whole checkpoint" in refusal(make_trainer)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_file_of_something_else_is_refused(make_trainer: MakeTrainer, checkpoint: Path, content: bytes) -> None:
+    checkpoint.write_bytes(content)
+    assert f"{checkpoint}: not a whole checkpoint" in refusal(make_trainer)
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.zeros(1)}, torch.zeros(1), [1], {}])
+def test_a_foreign_file_is_refused(make_trainer: MakeTrainer, checkpoint: Path, content: object) -> None:
+    torch.save(content, checkpoint)
+    assert "not a checkpoint of this run (no epoch, network, objective, optimizer" in refusal(make_trainer)
+
+
+@pytest.mark.parametrize(
+    ("name", "then", "now"),
+    [("max_epochs", 2, 3), ("batch_size", 8, 4), ("learning_rate", 0.001, 0.01), ("seed", 0, 1), ("smooth_weight", 0.01, 1)],
+)
+def test_other_settings_are_refused_by_name(
+    make_trainer: MakeTrainer, checkpoint: Path, name: str, then: float, now: float
+) -> None:
+    assert f"trained with {name} {then}, not {now};" in refusal(make_trainer, **{name: now})
+
+
+def test_another_network_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    assert "its network is that of another" in refusal(make_trainer, **{"network#half_resolution_decoder": True})
+
+
+def test_another_bundle_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    assert "not a checkpoint of this run (no companion_optimizer" in refusal(make_trainer, "vxm_hetero")
+
+
+def test_a_refused_checkpoint_is_left_as_it_was(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")}
+    refusal(make_trainer, seed=1)
+    assert {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")} == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_epoch(
+    make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    trainer, epochs = make_trainer("vxm_mse", max_epochs=1, output_dir=str(tmp_path / "file" / "run")), []
+    trainer.add_event_handler("epoch_started", lambda: epochs.append(1))
+    with pytest.raises(InputError, match=r"file/run: cannot be written \(Not a directory\); give another --output_dir"):
+        trainer.run()
+    assert not epochs
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_one_line(
+    make_trainer: MakeTrainer, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = checkpoint.read_bytes()
+
+    def full(self: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"run/\w+.\w+: cannot be written \(No space left on device\)"):
+        make_trainer("vxm_mse", max_epochs=2).run()
+    assert checkpoint.read_bytes() == before
+    assert not list(checkpoint.parent.glob(".*"))
+
+
+def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".checkpoint.pt.123.tmp", ".model.pt.7.tmp", "checkpoint.pt", "notes.tmp"):
+        (tmp_path / name).touch()
+    prepare_folder(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "notes.tmp"]

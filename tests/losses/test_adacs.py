@@ -1,0 +1,150 @@
+"""common.losses.AdaCSObjective: Eq. 2 and 9 by hand, the momentum of Eq. 5 to 7, and the released form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+from common.interfaces import Deformation, Pair
+from common.losses import AdaCSObjective, MSEObjective
+
+
+def constant_residual(residual: float, size: int = 4) -> tuple[Pair, Deformation]:
+    """A pair whose squared residual is ``residual`` everywhere."""
+    fixed = torch.full((1, 1, size, size), 0.2)
+    warped = fixed + math.sqrt(residual)
+    return Pair(warped, fixed), Deformation(torch.zeros(1, 2, size, size), warped=warped)
+
+
+def test_a_score_of_one_is_mse(observed: Callable) -> None:
+    pair, deformation = observed(AdaCSObjective())
+    terms = AdaCSObjective().displacement_loss(pair, deformation, torch.ones_like(pair.fixed))
+    assert torch.equal(terms["loss"], MSEObjective().displacement_loss(pair, deformation)["loss"])
+    assert torch.equal(AdaCSObjective().displacement_loss(pair, deformation)["loss"], terms["loss"])
+
+
+def test_a_score_weighs_its_own_voxel(observed: Callable) -> None:
+    objective = AdaCSObjective(smooth_weight=0.0)
+    pair, deformation = observed(objective)
+    score = torch.rand_like(pair.fixed)
+    expected = (score * (pair.fixed - deformation.warped) ** 2).mean()
+    assert torch.allclose(objective.displacement_loss(pair, deformation, score)["loss"], expected)
+
+
+def test_companion_loss_by_hand() -> None:
+    pair, deformation = constant_residual(0.09)
+    score = torch.tensor([0.5, 0.7, 0.9, 1.0]).expand(1, 1, 4, 4)
+    terms = AdaCSObjective(alpha=0.2, beta=3.0, constant_momentum=0.5).companion_loss(pair, deformation, score)
+    scored, regular = 0.09 * 0.775, (0.25 + 0.09 + 0.01) / 4
+    variation = (0.04 + 0.04 + 0.01) / 3 / 2  # along the second axis only, of two
+    assert terms["scored"].item() == pytest.approx(scored, rel=1e-5)
+    assert terms["regular"].item() == pytest.approx(regular, rel=1e-5)
+    assert terms["variation"].item() == pytest.approx(variation, rel=1e-4)
+    assert terms["loss"].item() == pytest.approx(scored + 0.2 * regular + 3.0 * 0.5 * variation, rel=1e-5)
+
+
+def test_the_best_constant_score_balances_residual_and_pull() -> None:
+    pair, deformation = constant_residual(0.02)
+    score = torch.full((1, 1, 4, 4), 1 - 0.02 / (2 * 0.05), requires_grad=True)
+    AdaCSObjective(alpha=0.05).companion_loss(pair, deformation, score)["loss"].backward()
+    assert score.grad.abs().max() < 1e-7
+
+
+def momenta(objective: AdaCSObjective, residuals: list[float], score: float = 1.0) -> list[float]:
+    found = []
+    for epoch, residual in enumerate(residuals, start=1):
+        objective.start_epoch(epoch)
+        pair, deformation = constant_residual(residual)
+        terms = objective.companion_loss(pair, deformation, torch.full_like(pair.fixed, score))
+        found.append(terms["momentum"].item())
+    return found
+
+
+def test_momentum_starts_at_zero_and_follows_equation_7() -> None:
+    objective = AdaCSObjective()
+    assert objective.momentum == 0
+    residuals, expected, m = [0.01, 0.5, 0.0, 1.0], [], 0.0
+    for mu in residuals:
+        m = 0.99 * m + 0.01 * math.cos(math.pi / 2 * mu)
+        expected.append(m)
+    assert momenta(objective, residuals) == pytest.approx(expected, abs=1e-6)
+    assert expected[0] == pytest.approx(0.00999877, abs=1e-8)
+    assert objective.momentum.item() == pytest.approx(expected[-1], abs=1e-6)
+
+
+def test_momentum_ignores_the_score_in_the_paper_and_uses_it_as_released() -> None:
+    assert momenta(AdaCSObjective(), [0.3], score=0.5) == momenta(AdaCSObjective(), [0.3], score=1.0)
+    released = [AdaCSObjective(formulation="released") for _ in range(2)]
+    assert momenta(released[0], [0.003], score=0.5) != momenta(released[1], [0.003], score=1.0)
+
+
+def test_released_momentum_by_hand() -> None:
+    residuals, expected, m = [0.002, 0.004, 0.01], [], 0.0
+    for epoch, residual in enumerate(residuals, start=1):
+        decay = min(1 - 1 / (epoch + 1), 0.99)
+        m = decay * m + (1 - decay) * math.cos(3.14 * 50 * 0.5 * 0.8 * residual)
+        expected.append(m)
+    assert momenta(AdaCSObjective(formulation="released"), residuals, score=0.8) == pytest.approx(expected, abs=1e-5)
+
+
+def test_released_decay_ends_at_099() -> None:
+    objective = AdaCSObjective(formulation="released")
+    objective.start_epoch(500)
+    pair, deformation = constant_residual(0.0)
+    objective.companion_loss(pair, deformation, torch.ones_like(pair.fixed))
+    assert objective.momentum.item() == pytest.approx(0.01)
+
+
+def test_released_data_term_counts_twice(observed: Callable) -> None:
+    objective = AdaCSObjective(smooth_weight=0.1, formulation="released")
+    pair, deformation = observed(objective)
+    score = torch.rand_like(pair.fixed)
+    terms = objective.displacement_loss(pair, deformation, score)
+    assert torch.allclose(terms["loss"], 2 * terms["data"] + 0.1 * terms["smooth"])
+    warm_up = objective.displacement_loss(pair, deformation)
+    assert torch.allclose(warm_up["loss"], warm_up["data"] + 0.1 * warm_up["smooth"])
+
+
+def test_constant_momentum_stays() -> None:
+    assert momenta(AdaCSObjective(constant_momentum=0.25), [0.1, 0.9]) == [0.25, 0.25]
+
+
+def test_momentum_is_part_of_the_state() -> None:
+    first, second = AdaCSObjective(), AdaCSObjective()
+    momenta(first, [0.1, 0.2])
+    second.load_state_dict(first.state_dict())
+    assert momenta(first, [0.3]) == momenta(second, [0.3])
+
+
+@pytest.mark.parametrize("formulation", ["paper", "released"])
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("size", [(6, 6), (6, 5, 1)])
+def test_extremes_are_finite(formulation: str, level: float, size: tuple[int, ...]) -> None:
+    objective = AdaCSObjective(formulation=formulation)
+    black, image = torch.zeros(1, 1, *size), torch.rand(1, 1, *size)
+    for moving, fixed in ((black, black), (image, image), (image, black), (black + 1, black)):
+        ddf = torch.zeros(1, len(size), *size, requires_grad=True)
+        score = torch.full((1, 1, *size), level, requires_grad=True)
+        pair = Pair(moving, fixed)
+        deformation = objective.observe(pair, Deformation(ddf))
+        losses = [objective.displacement_loss, objective.companion_loss]
+        total: Tensor = sum(loss(pair, deformation, score)["loss"] for loss in losses)
+        total.backward()
+        assert total.isfinite()
+        assert ddf.grad.isfinite().all()
+        assert score.grad.isfinite().all()
+
+
+def test_the_scoring_estimator_sees_the_fixed_image_alone(observed: Callable) -> None:
+    pair, deformation = observed(AdaCSObjective())
+    assert AdaCSObjective().companion_inputs(pair, deformation) == (pair.fixed,)
+
+
+def test_an_unknown_formulation_is_refused() -> None:
+    with pytest.raises(InputError, match="formulation is 'old'"):
+        AdaCSObjective(formulation="old")

@@ -1,0 +1,124 @@
+"""common.losses.base: means, masks and smoothness, and the plain mean squared error made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from common.engines.directions import both_directions
+from common.interfaces import Deformation, Pair
+from common.losses import AdaCSObjective, HeteroObjective, MSEObjective
+from common.losses.base import masked_mean, mean_squared_difference, smoothness
+from common.networks import VoxelMorph
+from common.spatial import warp
+
+OBJECTIVES = pytest.mark.parametrize(
+    "objective",
+    [MSEObjective(0.3), HeteroObjective(0.3), AdaCSObjective(0.3), AdaCSObjective(formulation="released")],
+    ids=["mse", "hetero", "adacs", "adacs released"],
+)
+
+
+def test_mean_squared_error_by_hand() -> None:
+    pair = Pair(torch.tensor([[[[0.0, 0.5]]]]), torch.tensor([[[[0.2, 0.1]]]]))
+    objective = MSEObjective(smooth_weight=0.5)
+    terms = objective.displacement_loss(pair, objective.observe(pair, Deformation(torch.zeros(1, 2, 1, 2))))
+    assert terms["data"].item() == pytest.approx((0.04 + 0.16) / 2, rel=1e-5)
+    assert terms["smooth"] == 0
+    shifted = Deformation(torch.tensor([[[[0.0, 0.0]], [[0.0, 2.0]]]]), warped=pair.moving)
+    terms = objective.displacement_loss(pair, shifted)
+    assert terms["smooth"].item() == 2.0  # mean over two channels of 0 and 2^2; the axis of one voxel does not count
+    assert terms["loss"].item() == pytest.approx(0.1 + 0.5 * 2.0)
+
+
+@pytest.mark.parametrize("slopes", [(0.5, 0.0), (0.3, -0.4), (0.1, 0.2, 0.3)])
+def test_smoothness_of_a_linear_field_is_its_mean_squared_slope(slopes: tuple[float, ...]) -> None:
+    size = [7, 9, 5][: len(slopes)]
+    axes = torch.meshgrid(*[torch.arange(float(n)) for n in size], indexing="ij")
+    field = sum(slope * axis for slope, axis in zip(slopes, axes))[None, None]
+    expected = sum(slope**2 for slope in slopes) / len(slopes)
+    assert mean_squared_difference(field).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_smoothness_counts_the_stride_and_prefers_the_velocity() -> None:
+    velocity, ddf = torch.rand(1, 2, 5, 6), torch.rand(1, 2, 10, 12)
+    deformation = Deformation(ddf, dvf=velocity, stride=2)
+    assert torch.equal(smoothness(deformation), 2 * mean_squared_difference(velocity))
+    assert torch.equal(smoothness(Deformation(ddf)), mean_squared_difference(ddf))
+
+
+def test_axes_of_one_voxel_do_not_count() -> None:
+    field = torch.rand(1, 1, 6, 7)
+    assert torch.equal(mean_squared_difference(field[..., None]), mean_squared_difference(field))
+
+
+def test_masked_mean_ignores_what_is_outside() -> None:
+    values, mask = torch.tensor([[1.0, 2.0, 6.0]]), torch.tensor([[1.0, 1.0, 0.0]])
+    assert masked_mean(values, mask) == 1.5
+    assert masked_mean(values, None) == 3.0
+    assert masked_mean(values, torch.zeros(1, 3)) == 0
+
+
+@OBJECTIVES
+def test_padding_outside_the_mask_does_not_change_the_data_terms(objective: MSEObjective, observed: Callable) -> None:
+    mask = torch.zeros(2, 1, 10, 12)
+    mask[..., :8, :9] = 1
+    pair, deformation = observed(objective, mask=mask)
+    noisy = pair._replace(fixed=pair.fixed + 3 * (1 - mask))
+    for found, expected in zip(terms_of(objective, noisy, deformation), terms_of(objective, pair, deformation)):
+        for name in {"data", "scored", "regular"} & set(found):
+            assert torch.allclose(found[name], expected[name])
+
+
+def terms_of(objective: MSEObjective, pair: Pair, deformation: Deformation) -> list[dict]:
+    companion_map = torch.linspace(0.1, 0.9, pair.fixed[0].numel()).view(1, *pair.fixed.shape[1:])
+    companion_map = companion_map.expand_as(pair.fixed)
+    if hasattr(objective, "companion_map"):
+        losses = [objective.displacement_loss(pair, deformation, companion_map)]
+        return [*losses, objective.companion_loss(pair, deformation, companion_map)]
+    return [objective.displacement_loss(pair, deformation)]
+
+
+@OBJECTIVES
+def test_the_order_of_a_batch_does_not_matter(objective: MSEObjective, observed: Callable) -> None:
+    pair, deformation = observed(objective, batch=3)
+    order = [2, 0, 1]
+    other = Pair(pair.moving[order], pair.fixed[order])
+    turned = Deformation(deformation.ddf[order], warped=deformation.warped[order])
+    for terms, expected in zip(terms_of(objective, other, turned), terms_of(objective, pair, deformation)):
+        for name in set(terms) - {"momentum", "loss"}:
+            assert torch.allclose(terms[name], expected[name], atol=1e-6), name
+
+
+@OBJECTIVES
+def test_the_architecture_adds_its_own_terms(objective: MSEObjective, observed: Callable) -> None:
+    pair, deformation = observed(objective)
+    plain = objective.displacement_loss(pair, deformation)
+    more = objective.displacement_loss(pair, deformation._replace(auxiliary={"diffusion": torch.tensor(0.25)}))
+    assert more["diffusion"] == 0.25
+    assert torch.allclose(more["loss"], plain["loss"] + 0.25)
+
+
+@pytest.mark.parametrize("size", [(16, 20), (8, 12, 6)])
+def test_both_directions_are_the_mean_of_each(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    network, objective = VoxelMorph(len(size)), MSEObjective(0.3)
+    torch.nn.init.normal_(network.flow.weight, std=0.1)
+    pair = Pair(torch.rand(2, 1, *size), torch.rand(2, 1, *size))
+    forward = network(pair.moving, pair.fixed)
+    backward = network.reverse(pair.moving, pair.fixed, forward)
+    doubled, both = both_directions(pair, forward, backward)
+    found = objective.displacement_loss(doubled, objective.observe(doubled, both))
+    there = objective.displacement_loss(pair, objective.observe(pair, forward))
+    back = objective.displacement_loss(pair.swapped(), objective.observe(pair.swapped(), backward))
+    for name in ("loss", "data", "smooth"):
+        assert torch.allclose(found[name], (there[name] + back[name]) / 2, rtol=1e-5)
+    assert torch.equal(warp(pair.fixed, backward.ddf), objective.observe(doubled, both).warped[2:])
+
+
+def test_an_objective_without_a_companion_says_so() -> None:
+    pair = Pair(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4))
+    with pytest.raises(TypeError, match="MSEObjective has no companion"):
+        MSEObjective().companion_loss(pair, Deformation(torch.zeros(1, 2, 4, 4)), pair.fixed)
