@@ -1,6 +1,7 @@
 """Prepared data sets: their format, their pairs, their batches, and the phantom."""
 
-from .loader import PairLoader
-from .pairs import PreparedPairs
+from ..lazy import attributes
 
+# converters need neither torch nor MONAI
+__getattr__ = attributes(__name__, {"PairLoader": "loader", "PreparedPairs": "pairs"})
 __all__ = ["PairLoader", "PreparedPairs"]

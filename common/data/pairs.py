@@ -73,7 +73,12 @@ class PreparedPairs:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return self._items[index]
+        try:
+            return self._items[index]
+        except RuntimeError as error:  # as MONAI wraps whatever a transform raises
+            if isinstance(error.__cause__, InputError):
+                raise error.__cause__ from None
+            raise
 
     def files(self, indices: list[int]) -> str:
         """The pairs of a batch as a person finds them: their ids and moving files."""

@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth",
         type=options.positive,
-        default=16,
-        help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 16)",
+        default=24,
+        help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 24)",
     )
 
 
