@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import Parameter
 from pydoc import locate
 from types import FrameType
@@ -23,6 +23,13 @@ WORDS = {"true": True, "false": False, "null": None}
 
 
 def check_overrides() -> None:
+    """Refuse what ``refuse_unknown`` refuses, of the ``monai.bundle`` call that we are inside of."""
+    files, overrides = _bundle_call()
+    if files:
+        refuse_unknown(files, overrides)
+
+
+def refuse_unknown(files: Sequence[str], overrides: Mapping[str, Any]) -> None:
     """Refuse an override whose key neither stands in the config nor is an argument of its target.
 
     MONAI itself accepts any key, so that a misspelt setting is silently without effect.
@@ -30,9 +37,6 @@ def check_overrides() -> None:
     Raises:
         InputError: naming the override and the nearest known key.
     """
-    files, overrides = _bundle_call()
-    if not files:
-        return
     config, names = ConfigParser(ConfigParser.load_config_files(files)), ", ".join(files)
     allowed = OF_MONAI | (OF_TRACKING if overrides.get("tracking") else set())
     for override in sorted(set(overrides) - allowed, key=lambda key: (not key.endswith("_target_"), key)):
