@@ -52,16 +52,6 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def broadcast_object(value: Anything) -> Anything:
-    """What process 0 holds, on every process."""
-    if not is_parallel():
-        return value
-    box = [value]
-    with _together():
-        dist.broadcast_object_list(box)
-    return box[0]
-
-
 def gather_objects(value: Anything) -> list[Anything]:
     """What every process holds, in order, on every process."""
     if not is_parallel():

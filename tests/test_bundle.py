@@ -63,8 +63,7 @@ def run(restored: None, tiny_dataset: Path, tmp_path: Path) -> Run:
         ("train#trainer#max_epoch", "train#trainer#max_epochs"),
         ("train#handlers#5#resum", "train#handlers#5#resume"),
         ("objective#smooth_weigth", "objective#smooth_weight"),
-        ("max_epochs#value", "max_epochs"),
-        ("network#kwargs", "network"),
+        ("network#kwargs", "network#_target_"),
     ],
 )
 def test_a_misspelt_override_is_refused_by_name(run: Run, tmp_path: Path, override: str, nearest: str) -> None:
@@ -173,9 +172,8 @@ def test_several_processes_need_torchrun(run: Run, monkeypatch: pytest.MonkeyPat
 def test_a_bundle_finds_itself_where_it_is_copied(tmp_path: Path) -> None:
     copied = shutil.copytree(BUNDLES / "vxm_mse", tmp_path / "elsewhere" / "copied")
     workflow = workflow_of(copied / "configs" / "train.yaml")
-    workflow.parser["initialize"] = []
-    workflow.initialize()
-    assert workflow.parser.get_parsed_content("bundle_root") == str(copied)
+    workflow.parser["initialize"] = ["$@bundle_root"]
+    assert workflow.initialize() == [str(copied)]
 
 
 def test_outside_of_a_workflow_a_bundle_is_the_one_in_the_repository() -> None:

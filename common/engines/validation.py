@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.loader import PairLoader
+from ..parallel import gather_objects
 from ..spatial import jacobian_determinant, warp
 from .precision import autocast
 
@@ -20,6 +21,8 @@ THRESHOLDS = {"published": 1e-4, "standard": 0.5}
 @torch.no_grad()
 def quick_metrics(network: nn.Module, loader: PairLoader, precision: str = "bfloat16") -> dict[str, float]:
     """Mean squared error, folding and, with labels, the Dice of both protocols over all pairs of ``loader``.
+
+    Of several processes each looks at its share of the pairs, and all get the means over all pairs.
 
     Args:
         network: a displacement estimator.
@@ -32,8 +35,9 @@ def quick_metrics(network: nn.Module, loader: PairLoader, precision: str = "bflo
             with autocast(loader.device, precision)():
                 ddf = network(batch["moving"], batch["fixed"]).ddf
             for name, values in _of_batch(batch, ddf, loader.dataset.dataset.evaluated_labels).items():
-                rows.setdefault(name, []).append(values)
-    return {name: torch.cat(values).nanmean().item() for name, values in rows.items()}
+                rows.setdefault(name, []).append(values[: batch["count"]].cpu())
+    everywhere = gather_objects({name: torch.cat(values) for name, values in rows.items()})
+    return {name: torch.cat([each[name] for each in everywhere]).nanmean().item() for name in rows}
 
 
 def _of_batch(batch: dict[str, Any], ddf: Tensor, labels: tuple[int, ...]) -> dict[str, Tensor]:

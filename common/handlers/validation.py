@@ -13,7 +13,7 @@ from torch import nn
 from ..data.loader import PairLoader
 from ..engines.validation import quick_metrics
 from ..io.weights import save_weights
-from ..parallel import broadcast_object, rank
+from ..parallel import rank
 
 
 class Validation:
@@ -66,7 +66,7 @@ class Validation:
             return  # the displacement estimator has not changed
         if engine.state.epoch % self.interval and engine.state.epoch != engine.state.max_epochs:
             return
-        metrics = broadcast_object(quick_metrics(self.estimator, self.loader, self.precision) if rank() == 0 else None)
+        metrics = quick_metrics(self.estimator, self.loader, self.precision)
         engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
         if engine.phase.name != self.phase:
             self.phase, self.best, self.since_best = engine.phase.name, -math.inf, 0

@@ -54,7 +54,7 @@ class AdaCSObjective(Objective):
         self.register_buffer("momentum", torch.zeros(()))
 
     def start_epoch(self, epoch: int) -> None:
-        """The released decay depends on the epoch."""
+        """The released decay depends on the epoch; it counts from 0 there, so that the first target is taken whole."""
         self.epoch = epoch
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
@@ -89,7 +89,7 @@ class AdaCSObjective(Objective):
             return torch.full_like(self.momentum, self.constant_momentum)
         if self.formulation == "released":
             mu = 0.5 * mean_over_processes(masked_mean(score * residual, mask))
-            target, decay = torch.cos(3.14 * 50 * mu), min(1 - 1 / (self.epoch + 1), 0.99)
+            target, decay = torch.cos(3.14 * 50 * mu), min(1 - 1 / self.epoch, 0.99)
         else:
             mu = mean_over_processes(masked_mean(residual, mask))
             target, decay = torch.cos(math.pi / 2 * mu), self.decay

@@ -86,7 +86,7 @@ def test_momentum_ignores_the_score_in_the_paper_and_uses_it_as_released() -> No
 def test_released_momentum_by_hand() -> None:
     residuals, expected, m = [0.002, 0.004, 0.01], [], 0.0
     for epoch, residual in enumerate(residuals, start=1):
-        decay = min(1 - 1 / (epoch + 1), 0.99)
+        decay = min(1 - 1 / epoch, 0.99)
         m = decay * m + (1 - decay) * math.cos(3.14 * 50 * 0.5 * 0.8 * residual)
         expected.append(m)
     assert momenta(AdaCSObjective(formulation="released"), residuals, score=0.8) == pytest.approx(expected, abs=1e-5)
