@@ -19,7 +19,10 @@ def input_error_in(error: BaseException | None) -> InputError | None:
 
 
 def say_in_one_line() -> None:
-    """From here on an uncaught InputError ends the program with its line and status 1, not a traceback."""
+    """From here on an uncaught InputError ends the program with its line and status 1, not a traceback.
+
+    Nor does Ctrl-C show one: the status stays that of an interrupted program.
+    """
     if getattr(sys.excepthook, "is_ours", False):
         return
     previous = sys.excepthook
@@ -27,7 +30,9 @@ def say_in_one_line() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         ours = input_error_in(error)
-        if ours is None:
+        if isinstance(error, KeyboardInterrupt):
+            print("stopped", file=sys.stderr)
+        elif ours is None:
             previous(kind, error, trace)
         else:
             print(f"error: {ours}", file=sys.stderr)

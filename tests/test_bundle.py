@@ -141,8 +141,8 @@ def test_the_keys_of_tracking_belong_to_tracking(run: Run, tmp_path: Path) -> No
     with pytest.raises(InputError, match="--experiment_name: no such setting"):
         run(experiment_name="mine")
     pytest.importorskip("mlflow")
-    run(tracking="mlflow", experiment_name="mine", tracking_uri=(tmp_path / "mlruns").as_uri())
-    assert (tmp_path / "mlruns").exists()
+    run(tracking="mlflow", experiment_name="mine", tracking_uri=f"sqlite:///{tmp_path}/mlruns.db")
+    assert (tmp_path / "mlruns.db").exists()
 
 
 @pytest.mark.parametrize(

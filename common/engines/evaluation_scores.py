@@ -58,9 +58,7 @@ def _uncertainty(prediction: Arrays, map_name: str | None) -> NDArray:
 def _truth(arrays: Arrays, prediction: Arrays, map_name: str | None) -> dict[str, float]:
     row = {}
     if "displacement" in arrays:
-        truth = arrays["displacement"]
-        row["endpoint_error"] = metrics.endpoint_error(prediction["ddf"], truth)
-        row["undeformed_endpoint_error"] = metrics.endpoint_error(np.zeros_like(truth), truth)
+        row |= _endpoint_errors(prediction["ddf"], arrays["displacement"], arrays.get("fixed_label"))
     seen = prediction.get("uncertainty")
     if "variance" in arrays:
         known = map_name == "log_variance"
@@ -68,4 +66,14 @@ def _truth(arrays: Arrays, prediction: Arrays, map_name: str | None) -> dict[str
     if "non_correspondence" in arrays:
         known = map_name == "score"
         row["score_auroc"] = metrics.score_auroc(seen, arrays["non_correspondence"]) if known else nan
+    return row
+
+
+def _endpoint_errors(ddf: NDArray, truth: NDArray, fixed_label: NDArray | None) -> dict[str, float]:
+    """Over the labelled structures, whose motion can be seen, and over the whole image, where much is noise."""
+    structures = None if fixed_label is None else fixed_label > 0
+    row = {}
+    for prefix, field in (("", ddf), ("undeformed_", np.zeros_like(truth))):
+        row[f"{prefix}endpoint_error"] = metrics.endpoint_error(field, truth, structures)
+        row[f"{prefix}endpoint_error_image"] = metrics.endpoint_error(field, truth)
     return row

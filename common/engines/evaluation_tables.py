@@ -18,7 +18,8 @@ from ..metrics import Curve, mean_by_subject, not_computed, summary
 
 Row = dict[str, Any]
 IDENTITY = ("id", "subject", "group", "slice")
-TRUTH = ("endpoint_error", "undeformed_endpoint_error", "variance_spearman", "score_auroc")
+ENDPOINT = ("endpoint_error", "undeformed_endpoint_error", "endpoint_error_image", "undeformed_endpoint_error_image")
+TRUTH = (*ENDPOINT, "variance_spearman", "score_auroc")
 PLAIN = ("folding_percent", "sd_log_jacobian", "ause", "aurg", "spearman")
 
 

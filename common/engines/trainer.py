@@ -30,7 +30,7 @@ class SingleTrainer(SupervisedTrainer):
     """Train a displacement estimator alone.
 
     One iteration: ``network`` sees a batch, ``objective`` judges it, ``optimizer`` steps. The terms of each
-    loss are in ``state.output["terms"]``, named ``displacement/<term>``.
+    loss are in ``state.output[0]["terms"]``, named ``displacement/<term>``.
 
     Args:
         device: where the network is.
@@ -113,18 +113,19 @@ class SingleTrainer(SupervisedTrainer):
             for scheduler in self.schedulers:
                 scheduler.step()
 
-    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
+    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> list[dict[str, Any]]:
         for network in self.networks().values():
             network.train()
-        batchdata["share"] = batchdata["count"] / batchdata["total"]
+        share = batchdata["count"] / batchdata["total"]  # of this process, in the batch
         if self._begins_accumulation():
             for optimizer in self.optimizers().values():
                 optimizer.zero_grad(set_to_none=True)
         losses = self._losses(self._pair(batchdata))
         check_losses(losses, engine.state.epoch, self.data_loader.dataset.files(batchdata["index"]))
-        self._backward(losses, batchdata["share"])
+        self._backward(losses, share)
         terms = {f"{kind}/{name}": value.detach() for kind, loss in losses.items() for name, value in loss.items()}
-        return {Keys.LOSS: next(iter(losses.values()))["loss"].detach(), "terms": terms, "share": batchdata["share"]}
+        first = next(iter(losses.values()))["loss"].detach()
+        return [{Keys.LOSS: first, "terms": terms, "share": share}]  # a list, as MONAI's handlers expect of an engine
 
     def _pair(self, batch: dict[str, Any]) -> Pair:
         moving, fixed = batch["moving"], batch["fixed"]

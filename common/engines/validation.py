@@ -35,8 +35,8 @@ def quick_metrics(network: nn.Module, loader: PairLoader, precision: str = "bflo
             with autocast(loader.device, precision)():
                 ddf = network(batch["moving"], batch["fixed"]).ddf
             for name, values in _of_batch(batch, ddf, loader.dataset.dataset.evaluated_labels).items():
-                rows.setdefault(name, []).append(values[: batch["count"]].cpu())
-    everywhere = gather_objects({name: torch.cat(values) for name, values in rows.items()})
+                rows.setdefault(name, []).append(values[: batch["count"]])
+    everywhere = gather_objects({name: torch.cat(values).cpu() for name, values in rows.items()})
     return {name: torch.cat([each[name] for each in everywhere]).nanmean().item() for name in rows}
 
 

@@ -10,7 +10,7 @@ from ..parallel import mean_over_processes, world_size
 
 
 class LossMeans:
-    """Collect ``state.output["terms"]`` and put their means into ``state.metrics`` as ``train/<estimator>/<term>``."""
+    """Put the means of ``state.output[0]["terms"]`` into ``state.metrics`` as ``train/<estimator>/<term>``."""
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
@@ -23,9 +23,9 @@ class LossMeans:
         engine.state.metrics = {"lr": engine.optimizer.param_groups[0]["lr"]}
 
     def _collect(self, engine: Engine) -> None:
-        share = engine.state.output["share"]
-        for name, value in engine.state.output["terms"].items():
-            self._sums[name] = self._sums.get(name, 0.0) + share * value
+        output = engine.state.output[0]
+        for name, value in output["terms"].items():
+            self._sums[name] = self._sums.get(name, 0.0) + output["share"] * value
 
     def _report(self, engine: Engine) -> None:
         for name, total in self._sums.items():

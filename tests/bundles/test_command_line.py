@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 
 RunBundle = Callable[..., subprocess.CompletedProcess]

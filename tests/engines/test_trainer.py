@@ -116,13 +116,13 @@ def test_joint_training_steps_both_networks_by_one_loss(build: Build) -> None:
     assert trainer.phase.name == "both"
     assert largest_difference(parameters_of(trainer), displacement) > 0
     assert largest_difference(list(companion.parameters()), variance) > 0
-    assert list(trainer.state.output["terms"]) == ["displacement/loss", "displacement/nll"]
+    assert list(trainer.state.output[0]["terms"]) == ["displacement/loss", "displacement/nll"]
 
 
 def test_joint_training_lowers_the_loss(build: Build) -> None:
     losses = []
     trainer = build(JointTrainer, JointObjective(), companion=VarianceEstimator(), max_epochs=8, learning_rate=0.003)
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(trainer.state.output["loss"].item()))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(trainer.state.output[0]["loss"].item()))
     trainer.run()
     assert sum(losses[-3:]) < sum(losses[:3])
 
@@ -180,7 +180,7 @@ def test_fields_and_losses_are_float32_whatever_the_networks_are(build: Build, p
     assert set(seen) == {getattr(torch, precision)}
     assert {d.ddf.dtype for d in objective.deformations} == {torch.float32}
     assert {d.warped.dtype for d in objective.deformations} == {torch.float32}
-    assert trainer.state.output["loss"].dtype == torch.float32
+    assert trainer.state.output[0]["loss"].dtype == torch.float32
 
 
 def test_the_way_back_is_exact_in_bfloat16(build: Build) -> None:

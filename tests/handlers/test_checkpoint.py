@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,9 @@ def test_a_foreign_file_is_refused(make_trainer: MakeTrainer, checkpoint: Path, 
     assert "not a checkpoint of this run (no epoch, network, objective, optimizer" in refusal(make_trainer)
 
 
-@pytest.mark.parametrize(
-    ("name", "then", "now"),
-    [("max_epochs", 2, 3), ("batch_size", 8, 4), ("learning_rate", 0.001, 0.1), ("smooth_weight", 0.01, 1)],
-)
-def test_other_settings_are_refused_by_name(
-    make_trainer: MakeTrainer, checkpoint: Path, name: str, then: float, now: float
-) -> None:
-    assert f"trained with {name} {then}, not {now};" in refusal(make_trainer, **{name: now})
+@pytest.mark.parametrize("name", ["max_epochs", "batch_size", "learning_rate", "smooth_weight", "seed"])
+def test_other_settings_are_refused_by_name(make_trainer: MakeTrainer, checkpoint: Path, name: str) -> None:
+    assert re.search(rf"trained with {name} [\d.]+, not 7; ", refusal(make_trainer, **{name: 7}))
 
 
 def test_another_network_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:

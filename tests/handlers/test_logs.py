@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ignite.engine import Events
+from monai.handlers import from_engine
 
 from common.engines import SingleTrainer
 
@@ -39,7 +40,7 @@ def test_the_table_holds_the_terms_of_each_phase(make_trainer: MakeTrainer, tmp_
 
 def test_the_mean_of_an_epoch_is_the_mean_of_its_batches(make_trainer: MakeTrainer) -> None:
     trainer, losses = make_trainer("vxm_mse", max_epochs=1, batch_size=5), []
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(trainer.state.output["loss"].item()))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(trainer.state.output[0]["loss"].item()))
     trainer.run()
     assert len(losses) == 3
     assert trainer.state.metrics["train/displacement/loss"] == pytest.approx(sum(losses) / 3, rel=1e-6)
@@ -53,6 +54,13 @@ def test_tensorboard_shows_the_same_numbers(make_trainer: MakeTrainer, tmp_path:
         for name in filled(row) - {"epoch", "phase"}:
             shown = {event.step: event.value for event in events.Scalars(name)}
             assert shown[int(row["epoch"])] == pytest.approx(float(row[name]), rel=1e-6)
+
+
+def test_the_handlers_of_monai_find_the_loss(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer("vxm_mse", max_epochs=1)
+    trainer.run()
+    loss = from_engine(["loss"], first=True)(trainer.state.output)  # as `--tracking mlflow` reads it
+    assert loss.shape == () and loss > 0
 
 
 def test_nothing_is_written_before_the_first_epoch_ends(make_trainer: MakeTrainer, tmp_path: Path) -> None:

@@ -76,13 +76,16 @@ MAIN: tuple[Column, ...] = (
     Column(("seconds_per_pair",), "Time", SPEED, "ms/pair", "lower", 1,
            "Median computing time of a pair, on the machine and with the batch size of the evaluation.", scale=1000),
     Column(("truth", "endpoint_error"), "Endpoint error", TRUTH, "px", "lower", 2,
-           "Mean length of the difference between the estimated and the true displacement."),
+           "Mean length of the difference between the estimated and the true displacement, over the labelled "
+           "structures."),
     Column(("truth", "variance_spearman"), "σ² rank corr.", TRUTH, "", "higher", 3,
            "Spearman's rank correlation of the estimated and the true noise variance."),
     Column(("truth", "score_auroc"), "Score AUROC", TRUTH, "", "higher", 3,
            "Area under the ROC curve of the score as a detector of regions without correspondence; 0.5 is chance."),
 )
 FURTHER: tuple[Column, ...] = (
+    Column(("truth", "endpoint_error_image"), "Endpoint error, image", TRUTH, "px", "lower", 2,
+           "The same over the whole image, much of which has nothing that shows its motion."),
     _protocol("standard", "hd_mm", "HD", "mm", 2, HAUSDORFF),
     _protocol("standard", "hd95_mm", "HD95", "mm", 2, PERCENTILE),
     _protocol("standard", "asd_mm", "ASD", "mm", 2, "Mean surface distance, both ways."),

@@ -87,7 +87,8 @@ def _undeformed(evaluation: Evaluation) -> dict:
     summary = evaluation.summary
     missing = {key.removeprefix("undeformed/"): count for key, count in (summary.get("not_computed") or {}).items()
                if key.startswith("undeformed/")}
-    truth = {"endpoint_error": (summary.get("truth") or {}).get("undeformed_endpoint_error")}
+    known = summary.get("truth") or {}
+    truth = {key: known.get(f"undeformed_{key}") for key in ("endpoint_error", "endpoint_error_image")}
     return {"protocols": summary.get("undeformed") or {}, "truth": truth, "not_computed": missing}
 
 
