@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .unet import CONV, UNet
 
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
+FIRST_SCORE_LOGIT = 2.5  # sigmoid: 0.92
 
 
 class VarianceEstimator(nn.Module):
@@ -32,6 +33,9 @@ class VarianceEstimator(nn.Module):
 class ScoringEstimator(nn.Module):
     """Predict where ``fixed`` has a correspondence at all (adacs, section 4.2: g(fixed)).
 
+    It starts by trusting every voxel. From a score of one half, the pull to 1 (adacs, Eq. 4) that all voxels share
+    drives every score to exactly 1 within an epoch, where the sigmoid has no gradient left to come back by.
+
     Args:
         spatial_dims: 2 or 3.
     """
@@ -40,6 +44,7 @@ class ScoringEstimator(nn.Module):
         super().__init__()
         self.backbone = UNet(spatial_dims, in_channels=1)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
+        nn.init.constant_(self.head.bias, FIRST_SCORE_LOGIT)
 
     def forward(self, fixed: Tensor) -> Tensor:
         """Score (B, 1, *spatial) in [0, 1], float32: 1 where the residual can be trusted."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.interfaces import Deformation, Pair
 from common.losses import AdaCSObjective, MSEObjective
+from common.networks import ScoringEstimator
 
 
 def constant_residual(residual: float, size: int = 4) -> tuple[Pair, Deformation]:
@@ -148,3 +149,18 @@ def test_the_scoring_estimator_sees_the_fixed_image_alone(observed: Callable) ->
 def test_an_unknown_formulation_is_refused() -> None:
     with pytest.raises(InputError, match="formulation is 'old'"):
         AdaCSObjective(formulation="old")
+
+
+def test_scores_settle_where_the_loss_is_least_and_do_not_saturate() -> None:
+    """Of a constant residual r and flat scores, Eq. 9 is least at 1 - r / (2 alpha)."""
+    torch.manual_seed(0)
+    scoring, objective = ScoringEstimator(), AdaCSObjective(alpha=0.02)
+    optimizer = torch.optim.Adam(scoring.parameters(), lr=3e-4)
+    pair = Pair(torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32))
+    deformation = Deformation(torch.zeros(2, 2, 32, 32), warped=pair.fixed + math.sqrt(0.008))
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective.companion_loss(pair, deformation, scoring(pair.fixed))["loss"].backward()
+        optimizer.step()
+    score = scoring(pair.fixed)
+    assert score.mean().item() == pytest.approx(1 - 0.008 / 0.04, abs=0.05) and score.max() < 0.99
