@@ -94,7 +94,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         "alternating": method["trainer"] == "AlternatingTrainer",
         "results": measured,
         "expect": expectation(measured),
-        "cost": " ".join(part["cost"] for part in (architecture, method)),
+        "cost": " ".join(part["cost"] for part in (architecture, method) if part["cost"]),
         "parameters": parameters(architecture["network"]) + (parameters(companion["network"]) if companion else 0),
         "versions": versions(),
     }

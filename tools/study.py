@@ -81,8 +81,12 @@ def score(run: Run, options: argparse.Namespace) -> float:
 def in_parallel(runs: list[Run], options: argparse.Namespace) -> None:
     """Execute runs, ``--jobs`` at a time."""
     with ThreadPoolExecutor(options.jobs) as pool:
-        for done in [pool.submit(execute, run, options) for run in runs]:
-            done.result()
+        futures = [pool.submit(execute, run, options) for run in runs]
+        try:
+            for future in futures:
+                future.result()
+        finally:  # after a failure, what has not begun need not begin
+            pool.shutdown(cancel_futures=True)
 
 
 def per_pair(runs: list[Run], options: argparse.Namespace, column: str) -> tuple[np.ndarray, list[str]]:

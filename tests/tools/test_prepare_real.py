@@ -88,7 +88,7 @@ def test_acdc_volumes_have_true_spacing(tmp_path: Path) -> None:
     source = some_of(real("ACDC"), ["patient001"], tmp_path / "raw")
     dataset = prepare("acdc", "--source", source, "--output", tmp_path / "out", "--spatial-dims", 3)
     array, affine = prepared.read_image(dataset.root / dataset.pairs("train")[0]["moving"])
-    assert array.shape == (128, 128, 16)
+    assert array.shape == (128, 128, 24)
     np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), (1.5, 1.5, 5), rtol=1e-5)
 
 

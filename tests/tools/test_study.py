@@ -93,4 +93,4 @@ def test_shipping_installs_weights_and_figures(
 
 def test_a_training_that_fails_ends_the_study_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"log.txt: training failed"):
-        study.main(arguments(tmp_path, "--override", "no_such_setting=1"))
+        study.main(arguments(tmp_path, "--smooth-weights", "0.01", "--override", "no_such_setting=1"))
