@@ -10,6 +10,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import BundleProperty, BundlePropertyConfig
 
+from common.io import file_hash, load_weights
 from tools import render
 
 BUNDLES = render.bundle_names()
@@ -72,3 +73,13 @@ def test_what_monai_requires_stands_in_the_config(name: str, config: str) -> Non
         if wanted[BundleProperty.REQUIRED]:
             identity = wanted[BundlePropertyConfig.ID]
             assert identity in workflow.parser or identity.startswith("_meta_"), identity
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_shipped_weights_are_those_of_the_metadata_and_load_strictly(name: str) -> None:
+    configs = render.BUNDLES / name / "configs"
+    weights = configs.parent / "models" / "model.pt"
+    declared = json.loads((configs / "metadata.json").read_text())["weights"]
+    assert file_hash(weights) == declared["sha256"]
+    parser = ConfigParser(ConfigParser.load_config_file(str(configs / "inference.yaml")))
+    load_weights(parser.get_parsed_content("network_def"), weights)
