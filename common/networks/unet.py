@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
+TINY = 512  # voxels
 
 
 class UNet(nn.Module):
@@ -81,12 +84,17 @@ class UNet(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
         skips = []
         for convolution in self.encoder:
-            skips.append(activate(convolution(x)))
+            with exact_where_tiny(x):
+                skips.append(activate(convolution(x.float() if is_tiny(x) else x)))
             x = POOL[self.spatial_dims](skips[-1], 2)
-        x = activate(self.decoder[0](x))
+        with exact_where_tiny(x):
+            x = activate(self.decoder[0](x.float() if is_tiny(x) else x))
         with_skip = [*self.decoder[1:], *([] if self.half_resolution else self.final[:1])]
         for convolution in with_skip:
-            x = activate(self._upsampled(convolution, x, skips.pop()))
+            skip = skips.pop()
+            with exact_where_tiny(skip):
+                x, skip = (x.float(), skip.float()) if is_tiny(skip) else (x, skip)
+                x = activate(self._upsampled(convolution, x, skip))
         for convolution in self.final if self.half_resolution else self.final[1:]:
             x = activate(convolution(x))
         return crop(x, [(n + 1) // 2 for n in size] if self.half_resolution else list(size))
@@ -99,6 +107,16 @@ def spreading(spatial_dims: int) -> Tensor:
     for _ in range(spatial_dims - 1):
         matrix = torch.kron(matrix, axis)
     return matrix
+
+
+def is_tiny(x: Tensor) -> bool:
+    """Whether ``x`` is a volume of so few voxels that oneDNN's bfloat16 weight gradient now and then is NaN."""
+    return x.dim() == 5 and x[0, 0].numel() <= TINY
+
+
+def exact_where_tiny(x: Tensor) -> AbstractContextManager:
+    """Compute in float32 where ``x`` is tiny: it costs nothing there."""
+    return torch.autocast(x.device.type, enabled=False) if is_tiny(x) else nullcontext()
 
 
 def activate(x: Tensor) -> Tensor:

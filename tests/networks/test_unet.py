@@ -102,3 +102,14 @@ def test_fixed_tables_are_not_part_of_the_weights() -> None:
 def test_other_numbers_of_dimensions_are_refused_in_one_line(spatial_dims: int) -> None:
     with pytest.raises(InputError, match=rf"^spatial_dims is {spatial_dims}: it must be 2 or 3\.$"):
         UNet(spatial_dims)
+
+
+def test_tiny_volumes_are_computed_in_float32_under_autocast() -> None:
+    """oneDNN's bfloat16 weight gradient of a volume of 2 x 2 x 2 voxels was NaN in about 1 of 150 steps."""
+    network, seen = UNet(3), {}
+    for name, layer in (("fine", network.encoder[0]), ("coarse", network.encoder[3]), ("coarsest", network.decoder[0])):
+        layer.register_forward_hook(lambda *call, name=name: seen.__setitem__(name, call[2].dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(torch.rand(1, 2, 16, 16, 16)).float().mean().backward()
+    assert seen == {"fine": torch.bfloat16, "coarse": torch.float32, "coarsest": torch.float32}
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
