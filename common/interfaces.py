@@ -28,7 +28,8 @@ class Deformation(NamedTuple):
         ddf: displacement field (B, D, *spatial), voxels, float32 (the convention of ``spatial``).
         dvf: stationary velocity (B, D, *coarse) that ``ddf`` integrates, where the architecture has one.
         stride: fixed-grid voxels per voxel of ``dvf``.
-        log_variance: log variance of the displacement (B, 1, *spatial), where the architecture predicts it.
+        log_variance: log variance of the displacement (B, 1, *spatial), or of each component of the velocity
+            (B, D, *coarse), where the architecture predicts one.
         features: whatever a further head may use.
         auxiliary: the architecture's own loss terms by name (a diffusion loss, say), added to any objective.
         warped: ``moving`` under ``ddf`` (B, 1, *spatial), once an objective has observed the pair.

@@ -88,11 +88,17 @@ def resize_field(field: Tensor, size: list[int]) -> Tensor:
     old = field.shape[2:]
     if list(old) == list(size):
         return field.float()
-    mode = "bilinear" if len(size) == 2 else "trilinear"
     factors = [(size[axis] - 1.0) / max(old[axis] - 1, 1) for axis in range(len(size))]
+    return scaled(resize_map(field, size), factors)
+
+
+def resize_map(image: Tensor, size: list[int]) -> Tensor:
+    """``image`` (B, C, *spatial) interpolated to another ``size``; its values stay what they are."""
+    if list(image.shape[2:]) == list(size):
+        return image
+    mode = "bilinear" if len(size) == 2 else "trilinear"
     # contiguous: interpolation of two or three channels that lie last is several times slower
-    resized = F.interpolate(field.float().contiguous(), size, mode=mode, align_corners=True)
-    return scaled(resized, factors)
+    return F.interpolate(image.float().contiguous(), size, mode=mode, align_corners=True)
 
 
 def jacobian_determinant(ddf: Tensor) -> Tensor:

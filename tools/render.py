@@ -10,6 +10,8 @@ import argparse
 import json
 import re
 import sys
+import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 CONFIGS = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml", "logging.conf", "metadata.json")
+GIVES = {"displacement_log_variance": "the log variance of the displacement"}
 TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
     "docs/README.md": "README.md",
     "docs/data_license.txt": "data_license.txt",
@@ -34,15 +37,50 @@ def recipes(kind: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(path.read_text()) for path in sorted((RECIPES / kind).glob("*.yaml"))]
 
 
+def combinations() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Every bundle that there are recipes for: name -> its architecture's and its method's."""
+    return {
+        f"{architecture['name']}_{method['name']}": (architecture, method)
+        for architecture in recipes("architectures")
+        for method in recipes("methods")
+        if architecture["name"] in method.get("architectures", [architecture["name"]])
+    }
+
+
 def bundle_names() -> list[str]:
-    """Every bundle that there is a recipe for."""
-    return [f"{a['name']}_{m['name']}" for a in recipes("architectures") for m in recipes("methods")]
+    """Every bundle that there are recipes for."""
+    return list(combinations())
 
 
 def results(name: str) -> dict[str, Any]:
     """What was measured with a bundle's shipped weights; empty before that."""
     path = RECIPES / "results" / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """A method's settings with their values for one bundle: what its training was found best with, where one was."""
+    chosen = results(name).get("chosen", {})
+    return {
+        key: {**entry, "value": chosen.get(key, entry.get(architecture["name"], entry["value"]))}
+        for key, entry in method["settings"].items()
+    }
+
+
+def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """What the templates know of a bundle's networks."""
+    companion, settings = method.get("companion", {}), method["settings"]
+    estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
+    of_companion = companion.get("settings", {})
+    maps = method.get("maps", [])
+    return {
+        "companion": companion,
+        "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
+        "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
+        "network_settings": architecture["network_settings"] | {s: settings[s] for s in of_companion.values()},
+        "maps": [companion["map"], *maps] if companion else maps,
+        "gives": ([companion["what"]] if companion else []) + [GIVES[name] for name in maps],
+    }
 
 
 def expectation(measured: dict[str, Any]) -> str:
@@ -56,9 +94,13 @@ def expectation(measured: dict[str, Any]) -> str:
     )
 
 
-def parameters(network: str) -> int:
-    """How many parameters a network of ``common.networks`` has in 2D."""
-    return sum(p.numel() for p in getattr(networks, network)(spatial_dims=2).parameters())
+def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
+    """How many parameters a bundle's networks have in 2D."""
+    settings = {key: entry["value"] for key, entry in architecture["network_settings"].items()}
+    made = [getattr(networks, architecture["network"])(2, **settings, **method.get("estimator_settings", {}))]
+    if "companion" in method:
+        made.append(getattr(networks, method["companion"]["network"])(2))
+    return sum(p.numel() for network in made for p in network.parameters())
 
 
 def versions() -> dict[str, str]:
@@ -82,21 +124,24 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         comment_start_string="<#",
         comment_end_string="#>",
     )
+    environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     name = f"{architecture['name']}_{method['name']}"
-    measured, companion = results(name), method.get("companion")
+    measured, settings = results(name), settings_of(name, architecture, method)
+    listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]
     values = {
         "name": name,
         "architecture": architecture,
-        "method": method,
-        "settings": method["settings"],
+        "method": {"ablations": [], **method},
+        "settings": settings,
+        "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
         "training": architecture["training"] | method.get("training", {}),
-        "companion": companion,
         "alternating": method["trainer"] == "AlternatingTrainer",
         "results": measured,
         "expect": expectation(measured),
         "cost": " ".join(part["cost"] for part in (architecture, method) if part["cost"]),
-        "parameters": parameters(architecture["network"]) + (parameters(companion["network"]) if companion else 0),
+        "parameters": parameters(architecture, method),
         "versions": versions(),
+        **network_values(architecture, method),
     }
     return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
 
@@ -108,16 +153,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=BUNDLES, help="the folder of bundles")
     options = parser.parse_args(arguments)
     stale = []
-    for architecture in recipes("architectures"):
-        for method in recipes("methods"):
-            for path, content in render(architecture, method).items():
-                file = options.output / f"{architecture['name']}_{method['name']}" / path
-                if file.is_file() and file.read_text() == content:
-                    continue
-                stale.append(str(file))
-                if not options.check:
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(content)
+    for name, (architecture, method) in combinations().items():
+        for path, content in render(architecture, method).items():
+            file = options.output / name / path
+            if file.is_file() and file.read_text() == content:
+                continue
+            stale.append(str(file))
+            if not options.check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
     for file in stale:
         print(f"{file}: {'differs from its recipe; run `python -m tools.render`' if options.check else 'written'}")
     return int(options.check and bool(stale))

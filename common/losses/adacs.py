@@ -25,13 +25,14 @@ class AdaCSObjective(Objective):
         beta: weight of the scores' total variation (Eq. 8); 0 leaves it out.
         decay: of the momentum that scales the total variation (Eq. 7).
         constant_momentum: hold that scale at this value instead (the ablation with a constant beta).
+        inputs: how many images the score looks at: 1 (fixed, the method) or 2 (warped and fixed, an ablation).
         formulation: "paper" is Eq. 5 to 7. "released" is what the authors' code computes instead:
             b = cos(3.14 * 50 * mu) of half the score-weighted residual, a decay that grows with the epoch,
             and a data term that counts twice for the displacement estimator, since the scoring step is
             not detached from it.
 
     Raises:
-        InputError: for an unknown formulation.
+        InputError: for an unknown formulation or number of inputs.
     """
 
     companion_map = "score"
@@ -44,12 +45,15 @@ class AdaCSObjective(Objective):
         beta: float = 1.5,
         decay: float = 0.99,
         constant_momentum: float | None = None,
+        inputs: int = 1,
         formulation: str = "paper",
     ) -> None:
         super().__init__(smooth_weight)
         if formulation not in FORMULATIONS:
             raise InputError(f"formulation is {formulation!r}: it must be one of {', '.join(FORMULATIONS)}.")
-        self.alpha, self.beta, self.decay = alpha, beta, decay
+        if inputs not in (1, 2):
+            raise InputError(f"inputs is {inputs}: a score looks at 1 image (fixed) or at 2 (warped and fixed).")
+        self.alpha, self.beta, self.decay, self.inputs = alpha, beta, decay, inputs
         self.constant_momentum, self.formulation, self.epoch = constant_momentum, formulation, 1
         self.register_buffer("momentum", torch.zeros(()))
 
@@ -58,8 +62,8 @@ class AdaCSObjective(Objective):
         self.epoch = epoch
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
-        """The scoring estimator looks at the fixed image alone."""
-        return (pair.fixed,)
+        """The scoring estimator looks at the fixed image alone, or also at the warped one as at an observation."""
+        return (pair.fixed,) if self.inputs == 1 else (deformation.warped.detach(), pair.fixed)
 
     def weight(self, pair: Pair, deformation: Deformation, score: Tensor) -> Tensor:
         """The score itself (Eq. 2)."""

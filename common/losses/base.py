@@ -20,7 +20,12 @@ class Objective(nn.Module):
 
     Args:
         smooth_weight: lambda of the method's loss.
+
+    Attributes:
+        companion_map: what the method's companion predicts, "log_variance" or "score"; None for no companion.
     """
+
+    companion_map: str | None = None
 
     def __init__(self, smooth_weight: float = 0.01) -> None:
         super().__init__()
@@ -42,18 +47,26 @@ class Objective(nn.Module):
         return None
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
-        """``mean(weight * residual^2) + lambda * smoothness``, for the displacement estimator alone.
+        """``data + lambda * smooth`` and what the architecture adds, for the displacement estimator.
 
         Args:
             companion_map: the companion's output, or None while it does not take part (warm-up).
         """
-        residual = squared_residual(pair, deformation)
-        weight = None if companion_map is None else self.weight(pair, deformation, companion_map)
-        data = masked_mean(residual if weight is None else weight.detach() * residual, pair.mask)
-        smooth = smoothness(deformation)
+        data, smooth = self.data(pair, deformation, companion_map), self.smooth(pair, deformation)
         auxiliary = deformation.auxiliary or {}
         loss = data + self.smooth_weight * smooth + sum(auxiliary.values())
         return {"loss": loss, "data": data, "smooth": smooth, **auxiliary}
+
+    def data(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+        """``mean(weight * residual^2)``, the weight without gradient."""
+        residual = squared_residual(pair, deformation)
+        warming_up = self.companion_map is not None and companion_map is None
+        weight = None if warming_up else self.weight(pair, deformation, companion_map)
+        return masked_mean(residual if weight is None else weight.detach() * residual, pair.mask)
+
+    def smooth(self, pair: Pair, deformation: Deformation) -> Tensor:
+        """What lambda weighs."""
+        return smoothness(deformation)
 
     def companion_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor) -> Terms:
         """The loss of the companion alone."""
@@ -63,6 +76,11 @@ class Objective(nn.Module):
 def squared_residual(pair: Pair, deformation: Deformation) -> Tensor:
     """``(fixed - warped)^2``, (B, 1, *spatial)."""
     return (pair.fixed - deformation.warped).square()
+
+
+def foreground(pair: Pair) -> Tensor:
+    """Where a residual has a meaning (B, 1, *spatial): the pair's mask, else wherever either image is above 0."""
+    return ((pair.moving > 0) | (pair.fixed > 0)).float() if pair.mask is None else pair.mask
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -81,7 +99,16 @@ def smoothness(deformation: Deformation) -> Tensor:
     return deformation.stride * mean_squared_difference(deformation.regularised)
 
 
-def mean_squared_difference(field: Tensor) -> Tensor:
-    """``mean |grad field|^2`` by forward differences, averaged over the axes; axes of one voxel do not count."""
-    differences = [field.diff(dim=axis) for axis in range(2, field.dim()) if field.shape[axis] > 1]
-    return torch.stack([d.square().mean() for d in differences]).mean()
+def mean_squared_difference(field: Tensor, weight: Tensor | None = None) -> Tensor:
+    """``mean |weight * grad field|^2`` by forward differences, averaged over the axes; a lone voxel has none.
+
+    Args:
+        field: (B, C, *grid).
+        weight: (B, 1, *grid), taken where a difference starts; None stands for 1.
+    """
+    means = []
+    for axis in range(2, field.dim()):
+        if (n := field.shape[axis]) > 1:
+            difference = field.diff(dim=axis)
+            means.append((difference if weight is None else weight.narrow(axis, 0, n - 1) * difference).square().mean())
+    return torch.stack(means).mean()

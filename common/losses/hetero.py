@@ -23,8 +23,9 @@ class HeteroObjective(Objective):
         smooth_weight: lambda of Eq. 4.
         gamma: trust in the predicted variance; 0 is plain mean squared error up to the factor sigmoid(1).
         beta: how much beta-NLL undoes the inverse-variance weighting (Seitzer et al., 2022).
-        formulation: "paper" is Eq. 4; "released" is what the authors' code computes instead,
-            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes of the whole batch.
+        formulation: "paper" is Eq. 4 and 5; "released" is what the authors' code computes instead: the weight
+            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes of the whole batch, and a variance loss
+            that reaches the displacement estimator through the warped image that the variance estimator sees.
 
     Raises:
         InputError: for an unknown formulation.
@@ -41,8 +42,9 @@ class HeteroObjective(Objective):
         self.gamma, self.beta, self.formulation = gamma, beta, formulation
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
-        """The variance estimator looks at the warped image as at an observation."""
-        return deformation.warped.detach(), pair.fixed
+        """The variance estimator looks at the warped image as at an observation, unless as released."""
+        warped = deformation.warped if self.formulation == "released" else deformation.warped.detach()
+        return warped, pair.fixed
 
     def weight(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor:
         """``sigmoid((warped^2 / sigma^2)^gamma)`` of Eq. 4, in logarithms: finite for any variance."""

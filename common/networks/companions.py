@@ -16,11 +16,16 @@ class VarianceEstimator(nn.Module):
 
     Args:
         spatial_dims: 2 or 3.
+
+    Attributes:
+        inputs: how many images it looks at, 2.
     """
+
+    inputs = 2
 
     def __init__(self, spatial_dims: int = 2) -> None:
         super().__init__()
-        self.backbone = UNet(spatial_dims, in_channels=2)
+        self.backbone = UNet(spatial_dims, in_channels=self.inputs)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
 
     def forward(self, warped: Tensor, fixed: Tensor) -> Tensor:
@@ -38,16 +43,18 @@ class ScoringEstimator(nn.Module):
 
     Args:
         spatial_dims: 2 or 3.
+        inputs: how many images it looks at: 1 (fixed) or, as an ablation, 2 (warped and fixed).
     """
 
-    def __init__(self, spatial_dims: int = 2) -> None:
+    def __init__(self, spatial_dims: int = 2, inputs: int = 1) -> None:
         super().__init__()
-        self.backbone = UNet(spatial_dims, in_channels=1)
+        self.inputs = inputs
+        self.backbone = UNet(spatial_dims, in_channels=inputs)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
         nn.init.constant_(self.head.bias, FIRST_SCORE_LOGIT)
 
-    def forward(self, fixed: Tensor) -> Tensor:
+    def forward(self, *images: Tensor) -> Tensor:
         """Score (B, 1, *spatial) in [0, 1], float32: 1 where the residual can be trusted."""
-        features = self.backbone(fixed)
+        features = self.backbone(torch.cat(images, dim=1))
         with torch.autocast(features.device.type, enabled=False):
             return torch.sigmoid(self.head(features.float()))

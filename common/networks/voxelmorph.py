@@ -5,9 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..interfaces import Deformation
-from ..spatial import integrate, resize_field
+from ..spatial import integrate, resize_field, resize_map
 from .unet import CONV, UNet
+
+LOG_VARIANCE_RANGE = (-10.0, 10.0)
+FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
 
 class VoxelMorph(nn.Module):
@@ -18,6 +22,8 @@ class VoxelMorph(nn.Module):
         diffeomorphic: predict a stationary velocity and integrate it, else a displacement.
         integration_steps: squarings of the integration.
         half_resolution_decoder: stop the decoder at half resolution; several times less work, a smoother field.
+        uncertainty: also predict a log variance, of the "displacement" (one for all components, hetero, supplement)
+            or of the "velocity" (one for each, Dalca et al., 2019), which is then drawn while training.
         encoder, decoder, final: channels, see ``UNet``.
     """
 
@@ -27,35 +33,64 @@ class VoxelMorph(nn.Module):
         diffeomorphic: bool = True,
         integration_steps: int = 7,
         half_resolution_decoder: bool = False,
+        uncertainty: str | None = None,
         encoder: tuple[int, ...] = (16, 32, 32, 32),
         decoder: tuple[int, ...] = (32, 32, 32, 32),
         final: tuple[int, ...] = (32, 16, 16),
     ) -> None:
         super().__init__()
+        if uncertainty not in (None, "displacement", "velocity") or (uncertainty == "velocity" and not diffeomorphic):
+            raise InputError(
+                f"uncertainty is {uncertainty!r}: it must be null, displacement, or (if diffeomorphic) velocity."
+            )
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
         self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, half_resolution_decoder)
+        self.uncertainty = uncertainty
         self.flow = CONV[spatial_dims](self.backbone.out_channels, spatial_dims, kernel_size=3, padding=1)
         nn.init.normal_(self.flow.weight, std=1e-5)
         nn.init.zeros_(self.flow.bias)
+        if uncertainty:
+            self.spread = self._spread_head(1 if uncertainty == "displacement" else spatial_dims)
+
+    def _spread_head(self, channels: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        width = self.backbone.out_channels
+        for narrower in (width // 2, width // 4):
+            layers += [CONV[self.spatial_dims](width, narrower, kernel_size=3, padding=1), nn.LeakyReLU(0.2)]
+            width = narrower
+        last = CONV[self.spatial_dims](width, channels, kernel_size=3, padding=1)
+        nn.init.normal_(last.weight, std=1e-5)
+        nn.init.constant_(last.bias, FIRST_LOG_VARIANCE)
+        return nn.Sequential(*layers, last)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
         """The deformation of two images (B, 1, *spatial) of any equal size; ``dvf`` is at half resolution."""
         features = self.backbone(torch.cat([moving, fixed], dim=1))
         with torch.autocast(features.device.type, enabled=False):
-            field = self.flow(features.float())
+            exact, size = features.float(), list(fixed.shape[2:])
+            field = self.flow(exact)
+            log_variance = self.spread(exact).clamp(*LOG_VARIANCE_RANGE) if self.uncertainty else None
             if not self.diffeomorphic:
-                return Deformation(resize_field(field, list(fixed.shape[2:])), features=features)
+                return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
             # an axis of two voxels stays: on a single one no motion along it could be told
-            dvf = resize_field(field, [max((n + 1) // 2, min(n, 2)) for n in fixed.shape[2:]])
-            return self._integrated(dvf, fixed, features)
+            dvf = resize_field(field, [max((n + 1) // 2, min(n, 2)) for n in size])
+            return self._integrated(dvf, log_variance, size, features)
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
         """The way back: the flow of the opposite velocity, or the network on the swapped pair without one."""
         if deformation.dvf is None:
             return self(fixed, moving)
-        return self._integrated(-deformation.dvf, fixed, deformation.features)
+        size = list(fixed.shape[2:])
+        return self._integrated(-deformation.dvf, deformation.log_variance, size, deformation.features)
 
-    def _integrated(self, dvf: Tensor, fixed: Tensor, features: Tensor | None) -> Deformation:
-        ddf = resize_field(integrate(dvf, self.integration_steps), list(fixed.shape[2:]))
-        return Deformation(ddf, dvf=dvf, stride=2, features=features)
+    def _integrated(self, dvf: Tensor, log_variance: Tensor | None, size: list[int], features: Tensor) -> Deformation:
+        drawn = dvf
+        if self.uncertainty == "velocity":
+            log_variance = resize_map(log_variance, list(dvf.shape[2:]))
+            if self.training:
+                drawn = dvf + torch.randn_like(dvf) * torch.exp(0.5 * log_variance)
+        elif self.uncertainty:
+            log_variance = resize_map(log_variance, size)
+        ddf = resize_field(integrate(drawn, self.integration_steps), size)
+        return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features)
