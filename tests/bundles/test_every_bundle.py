@@ -14,6 +14,8 @@ from monai.bundle import ConfigParser
 from common.engines import SingleTrainer
 from tools.render import BUNDLES, bundle_names
 
+KINDS = {"warped", "warped_label", "displacement"}
+
 
 def made_of(name: str, config: str, key: str, **overrides: object) -> object:
     parser = ConfigParser(ConfigParser.load_config_files(str(BUNDLES / name / "configs" / config)))
@@ -39,6 +41,6 @@ def test_a_bundle_trains_evaluates_and_registers(name: str, make_trainer, tiny_d
     inference = made_of(name, "inference.yaml", "evaluator", split="test", output_dir=str(tmp_path / "out"), **shared)
     inference.run()
     maps = [channel for channel in inference.network.channels if not channel.startswith(("ddf", "warped"))]
-    for kind in ("warped", "displacement", *maps):
-        files = sorted((tmp_path / "out").rglob(f"*_{kind}.nii.gz"))
-        assert len(files) == 4 and np.isfinite(nib.load(files[0]).get_fdata()).all(), kind
+    written = sorted(path for path in (tmp_path / "out").rglob("*.nii.gz") if path.parent.name == "pair16")
+    assert [path.name for path in written] == sorted(f"pair16_{kind}.nii.gz" for kind in KINDS | set(maps))
+    assert all(np.isfinite(nib.load(path).get_fdata()).all() for path in written)
