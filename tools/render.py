@@ -59,12 +59,13 @@ def results(name: str) -> dict[str, Any]:
 
 
 def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """A method's settings with their values for one bundle: what its training was found best with, where one was."""
-    chosen = results(name).get("chosen", {})
-    return {
-        key: {**entry, "value": chosen.get(key, entry.get(architecture["name"], entry["value"]))}
-        for key, entry in method["settings"].items()
-    }
+    """A method's settings with their values for one bundle: those of the training that was best, where one was."""
+    settings = {key: dict(entry) for key, entry in method["settings"].items()}
+    if "smooth_weight" in settings:
+        settings["smooth_weight"]["value"] *= architecture["smooth_factor"]
+    for key, value in results(name).get("chosen", {}).items():
+        settings[key]["value"] = value
+    return settings
 
 
 def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:

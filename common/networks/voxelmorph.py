@@ -71,6 +71,8 @@ class VoxelMorph(nn.Module):
             exact, size = features.float(), list(fixed.shape[2:])
             field = self.flow(exact)
             log_variance = self.spread(exact).clamp(*LOG_VARIANCE_RANGE) if self.uncertainty else None
+            if self.uncertainty == "displacement":
+                log_variance = resize_map(log_variance, size)
             if not self.diffeomorphic:
                 return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
             # an axis of two voxels stays: on a single one no motion along it could be told
@@ -90,7 +92,5 @@ class VoxelMorph(nn.Module):
             log_variance = resize_map(log_variance, list(dvf.shape[2:]))
             if self.training:
                 drawn = dvf + torch.randn_like(dvf) * torch.exp(0.5 * log_variance)
-        elif self.uncertainty:
-            log_variance = resize_map(log_variance, size)
         ddf = resize_field(integrate(drawn, self.integration_steps), size)
         return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features)

@@ -1,0 +1,186 @@
+"""DiffuseMorph: a diffusion model's score of the fixed image, and a network that deforms along it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from monai.networks.schedulers import DDPMScheduler
+from monai.networks.utils import pixelunshuffle
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..interfaces import Deformation
+from .score_unet import ScoreUNet, coarsened, exactly
+from .unet import CONV, activate, crop, pad_to_multiple
+
+STEPS = 2000
+TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+LINEAR = {2: "bilinear", 3: "trilinear"}
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "small": {
+        # 16 (2D) or 8 (3D) voxels a patch: fewer than the channels that the noise in them has to pass
+        "score": {"channels": (48, 64, 96), "groups": 8, "patch": {2: 4, 3: 2}},
+        "field": {"channels": (32, 64, 96, 128), "convolutions": 1, "final": 1, "patch": {2: 2, 3: 2}},
+    },
+    "published": {
+        "score": {"channels": (64, 128, 256, 256), "groups": 32, "patch": {2: 1, 3: 1}},
+        "field": {"channels": (64, 128, 256, 512, 1024), "convolutions": 3, "final": 2, "patch": {2: 1, 3: 1}},
+    },
+}
+
+
+class DiffuseMorph(nn.Module):
+    """Register ``moving`` to ``fixed`` along the score of a conditional diffusion model (Kim et al., ECCV 2022).
+
+    The score network looks at moving, fixed and a noisy fixed image and predicts the noise (section 3.2); the
+    deformation network looks at moving and that prediction and gives the displacement, without integration.
+    T = 2000 steps, beta linear from 1e-6 to 1e-2. Training draws a step per pair and its noise from torch's global
+    generator; evaluation is deterministic: step 0, and the fixed image itself in place of the noisy one.
+
+    As published, the losses of the registration train both networks, the noise loss the score network alone.
+
+    ``published`` has the paper's sizes, in 2D: a score network of 15,936,897 parameters (15.94 M published; MONAI's
+    ``DiffusionModelUNet`` of the same channels has 16,490,049, for a wider embedding of the step) and a deformation
+    network of 74,667,842 (74.74 M published, whose exact layers the paper does not list). ``small`` is made for a CPU:
+    both networks work on patches of 2 voxels an axis, so that nothing but noise and images has full resolution, and
+    its field is interpolated from half resolution.
+
+    Args:
+        spatial_dims: 2 or 3.
+        variant: "small" or "published".
+        diffusion_weight: of the noise loss, where the data term's weight is 1. AdaCS's experiments weigh noise loss,
+            data term and smoothness 1 : 20 : 1, hence 0.05 (and 0.05 for lambda).
+
+    Raises:
+        InputError: if ``spatial_dims`` is not 2 or 3, or there is no such variant.
+    """
+
+    def __init__(self, spatial_dims: int = 2, variant: str = "small", diffusion_weight: float = 0.05) -> None:
+        super().__init__()
+        if spatial_dims not in CONV:
+            raise InputError(f"spatial_dims is {spatial_dims}: it must be 2 or 3.")
+        if variant not in VARIANTS:
+            raise InputError(f"variant is {variant!r}: it must be one of {', '.join(VARIANTS)}.")
+        self.spatial_dims, self.diffusion_weight = spatial_dims, diffusion_weight
+        sizes = {
+            name: {**size, "patch": size["patch"][spatial_dims]} for name, size in VARIANTS[variant].items()
+        }
+        self.score = ScoreUNet(spatial_dims, in_channels=3, **sizes["score"])
+        self.field = DeformationNetwork(spatial_dims, **sizes["field"])
+        self.scheduler = DDPMScheduler(STEPS, "linear_beta", beta_start=1e-6, beta_end=1e-2)
+        self.divisor = max(self.score.divisor, self.field.divisor)  # both are powers of 2
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
+        """The deformation of two images (B, 1, *spatial) of any equal size.
+
+        In training mode ``auxiliary`` holds the noise loss (Eq. 6), weighted, under "diffusion".
+        """
+        if not self.training:
+            return Deformation(self._displacement(moving, self._score(moving, fixed)))
+        noise = torch.randn_like(fixed, dtype=torch.float32)
+        steps = torch.randint(STEPS, (len(fixed),), device=fixed.device)
+        score = self._score(moving, fixed, self.scheduler.add_noise(fixed.float(), noise, steps), steps)
+        diffusion = self.diffusion_weight * F.mse_loss(score, noise)
+        return Deformation(self._displacement(moving, score), auxiliary={"diffusion": diffusion})
+
+    def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
+        """The way back: the network on the swapped pair, with a noise loss of its own while training.
+
+        `both_directions` keeps the forward pass's noise loss alone.
+        """
+        return self(fixed, moving)
+
+    def path(self, moving: Tensor, fixed: Tensor, etas: Sequence[float]) -> Tensor:
+        """The continuous deformation (section 3.3): fields (len(etas), B, D, *spatial) along ``eta * score``.
+
+        Deterministic in either mode. 1 is the field of the registration; 0 is what the network gives without any
+        score, which is near the identity only as far as training has made it so.
+
+        Raises:
+            InputError: for an eta outside [0, 1].
+        """
+        if wrong := [eta for eta in etas if not 0 <= eta <= 1]:
+            raise InputError(f"eta is {wrong[0]}: it must be between 0 and 1.")
+        score = self._score(moving, fixed)
+        return torch.stack([self._displacement(moving, eta * score) for eta in etas])
+
+    def _score(self, moving: Tensor, fixed: Tensor, noisy: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
+        """The predicted noise (B, 1, *spatial), float32; step 0 of the fixed image itself unless given."""
+        steps = torch.zeros(len(fixed), dtype=torch.long, device=fixed.device) if steps is None else steps
+        images = torch.cat([moving, fixed, fixed if noisy is None else noisy], dim=1)
+        return crop(self.score(pad_to_multiple(images, self.divisor), steps), list(fixed.shape[2:]))
+
+    def _displacement(self, moving: Tensor, score: Tensor) -> Tensor:
+        images = torch.cat([moving.float(), score], dim=1)
+        return crop(self.field(pad_to_multiple(images, self.divisor)), list(moving.shape[2:]))
+
+
+class DeformationNetwork(nn.Module):
+    """Map images (B, 2, *spatial), moving and score, to a displacement (B, D, *spatial) in voxels, float32.
+
+    Strided convolutions down, transposed convolutions up with skips, LeakyReLU(0.2), no normalisation.
+
+    Args:
+        spatial_dims: 2 or 3.
+        channels: of each level, finest first.
+        convolutions: of 3 voxels a level on the way down; the first is the strided one.
+        final: convolutions before the one that gives the field.
+        patch: voxels an axis that the first level holds as channels; the field is interpolated by it.
+    """
+
+    def __init__(
+        self, spatial_dims: int, channels: tuple[int, ...], convolutions: int = 3, final: int = 2, patch: int = 1
+    ) -> None:
+        super().__init__()
+        self.spatial_dims, self.patch = spatial_dims, patch
+        self.divisor = patch * 2 ** (len(channels) - 1)
+        convolution = CONV[spatial_dims]
+
+        def same(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+            return convolution(inputs, outputs, kernel_size=3, padding=1, stride=stride)
+
+        finer = (2 * patch**spatial_dims, *channels[:-1])
+        self.down = nn.ModuleList(
+            nn.ModuleList([same(i, o, 1 + bool(level)), *[same(o, o) for _ in range(convolutions - 1)]])
+            for level, (i, o) in enumerate(zip(finer, channels))
+        )
+        steps = list(zip(channels[:0:-1], channels[-2::-1]))
+        self.up = nn.ModuleList(TRANSPOSED[spatial_dims](i, i, kernel_size=2, stride=2) for i, _ in steps)
+        self.join = nn.ModuleList(
+            nn.ModuleList([*[same(i + o, i + o) for _ in range(convolutions > 1)], same(i + o, o)]) for i, o in steps
+        )
+        self.final = nn.ModuleList(same(channels[0], channels[0]) for _ in range(final))
+        self.flow = same(channels[0], spatial_dims)
+        nn.init.normal_(self.flow.weight, std=1e-5)
+        nn.init.zeros_(self.flow.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The displacement; every axis of ``images`` divides by ``divisor``."""
+        x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
+        x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
+        skips = []
+        for first, *others in self.down:
+            x = activate(coarsened(first, x) if skips else first(x))
+            for convolution in others:
+                x = activate(exactly(convolution, x))
+            skips.append(x)
+        skips.pop()
+        for up, join in zip(self.up, self.join):
+            x = torch.cat([exactly(up, x), skips.pop()], dim=1)
+            for convolution in join:
+                x = activate(exactly(convolution, x))
+        for convolution in self.final:
+            x = activate(exactly(convolution, x))
+        with torch.autocast(x.device.type, enabled=False):
+            return self._enlarged(self.flow(x.float()))
+
+    def _enlarged(self, field: Tensor) -> Tensor:
+        if self.patch == 1:
+            return field
+        # a patch's centre lies between its voxels: not where ``resize_field`` would put it
+        return F.interpolate(
+            field.contiguous(), scale_factor=float(self.patch), mode=LINEAR[self.spatial_dims], align_corners=False
+        )
