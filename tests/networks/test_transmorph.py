@@ -1,0 +1,204 @@
+"""common.networks.TransMorph: its parameters, sizes, windows, precision, and that it learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.networks.layers import DropPath
+from torch import Tensor, nn
+
+from common.errors import InputError
+from common.interfaces import Pair
+from common.losses import MSEObjective
+from common.networks import TransMorph
+from common.networks.swin import SwinEncoder, WindowAttention, forbidden_pairs, relative_positions
+from common.networks.transmorph import VARIANTS, normalise
+
+SIZES = [(64, 40), (31, 17), (6, 33), (1, 1), (1, 70), (24, 18, 9), (12, 20, 1), (1, 1, 1), (2, 3, 17)]
+
+
+def moving_network(dims: int = 2, **options: bool) -> TransMorph:
+    """A network whose field is not small."""
+    torch.manual_seed(0)
+    network = TransMorph(dims, **options).eval()
+    nn.init.normal_(network.flow.weight, std=0.1)
+    nn.init.constant_(network.flow.bias, 1.5)
+    return network
+
+
+def images(size: tuple[int, ...], batch: int = 1) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(1)
+    return torch.rand(batch, 1, *size), torch.rand(batch, 1, *size)
+
+
+def test_the_published_size_is_the_published_one() -> None:
+    assert sum(p.numel() for p in TransMorph(2, "published").parameters()) == 31_013_570
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_small_size_fits_a_file_of_25_megabytes(dims: int) -> None:
+    assert sum(t.numel() * t.element_size() for t in TransMorph(dims).state_dict().values()) < 25e6
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_gives_a_field_of_that_size(size: tuple[int, ...]) -> None:
+    network = moving_network(len(size)).train()
+    for batch in (1, 2):
+        deformation = network(*images(size, batch))
+        assert deformation.ddf.shape == (batch, len(size), *size)
+        assert deformation.dvf is None and deformation.stride == 1
+        deformation.ddf.square().mean().backward()
+    assert deformation.ddf.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_new_network_nearly_moves_nothing(variant: str) -> None:
+    torch.manual_seed(0)
+    assert TransMorph(2, variant)(*images((64, 64))).ddf.abs().max() < 1e-3
+
+
+def test_the_same_seed_gives_the_same_network_and_field() -> None:
+    first, second = moving_network().train(), moving_network().train()
+    pair = images((40, 40))
+    fields = []
+    for network in (first, second):
+        torch.manual_seed(3)
+        fields.append(network(*pair).ddf)
+    assert torch.equal(*fields)
+
+
+def test_weights_load_into_the_same_size_only() -> None:
+    network, other = moving_network(), TransMorph()
+    other.load_state_dict(network.state_dict())
+    pair = images((40, 40))
+    assert torch.equal(network(*pair).ddf, other.eval()(*pair).ddf)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        TransMorph(2, "published").load_state_dict(network.state_dict())
+
+
+def test_the_way_back_is_the_swapped_pair() -> None:
+    network, (moving, fixed) = moving_network(), images((40, 33))
+    forward = network(moving, fixed)
+    assert torch.equal(network.reverse(moving, fixed, forward).ddf, network(fixed, moving).ddf)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 40, 8)])
+def test_every_weight_is_trained(size: tuple[int, ...]) -> None:
+    network = moving_network(len(size))
+    network(*images(size)).ddf.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("size", [(64, 64), (24, 32, 24), (12, 8, 4)])
+def test_fields_are_float32_under_autocast_and_close(size: tuple[int, ...]) -> None:
+    network, pair = moving_network(len(size)), images(size, batch=2)
+    exact = network(*pair).ddf
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = network(*pair).ddf
+    low.square().mean().backward()
+    assert low.dtype == torch.float32
+    assert (low - exact).norm() < 0.04 * exact.norm()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("size", [(40, 72), (20, 24, 16)])
+def test_checkpointing_gives_the_same_gradients(size: tuple[int, ...]) -> None:
+    pair, gradients = images(size), []
+    for checkpointing in (False, True):
+        network = moving_network(len(size), checkpointing=checkpointing).train()  # drop-path draws the same again
+        torch.manual_seed(5)
+        network(*pair).ddf.square().mean().backward()
+        gradients.append([p.grad for p in network.parameters()])
+    for plain, again in zip(*gradients):
+        torch.testing.assert_close(plain, again, rtol=1e-5, atol=1e-8)
+
+
+def test_blocks_are_left_out_in_training_alone_and_ever_more_often() -> None:
+    network, pair = moving_network(), images((64, 64))
+    chances = [m.drop_prob for m in network.modules() if isinstance(m, DropPath)]
+    steps = torch.tensor(chances).diff()
+    assert chances[0] == 0 and chances[-1] == pytest.approx(VARIANTS["small"].drop_path)
+    assert torch.allclose(steps, steps[0], atol=1e-6)
+    with torch.inference_mode():
+        assert torch.equal(network(*pair).ddf, network(*pair).ddf)
+        network.train()
+        assert any(not torch.equal(network(*pair).ddf, network(*pair).ddf) for _ in range(5))
+
+
+@pytest.mark.parametrize("window", [(4, 3), (3, 2, 4)])
+def test_relative_positions_tell_apart_every_offset_and_nothing_else(window: tuple[int, ...]) -> None:
+    axes = torch.meshgrid(*map(torch.arange, window), indexing="ij")
+    places = torch.stack(axes, -1).flatten(0, -2)
+    offsets = (places[:, None] - places).flatten(0, 1)
+    rows = relative_positions(window).flatten()
+    same_offset = (offsets[:, None] == offsets).all(-1)
+    assert torch.equal(same_offset, rows[:, None] == rows)
+    assert rows.min() == 0 and rows.max() == torch.tensor([2 * w - 1 for w in window]).prod() - 1
+
+
+def test_a_smaller_window_has_the_biases_of_the_same_offsets() -> None:
+    attention = WindowAttention(8, 2, (4, 4))
+    small, large = attention._bias((2, 3)).view(2, 2, 3, 2, 3), attention._bias((4, 4)).view(2, 4, 4, 4, 4)
+    assert torch.equal(small, large[:, :2, :3, :2, :3])
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, 2)])
+def test_attention_never_crosses_the_border_or_reaches_the_padding(shift: tuple[int, int]) -> None:
+    grid, window = (8, 11), (4, 4)
+    forbidden = forbidden_pairs(grid, window, shift, torch.device("cpu"))
+    assert not forbidden.diagonal(dim1=1, dim2=2).any()
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(12), indexing="ij")
+    rows, columns = (t.roll([-s for s in shift], (0, 1)) for t in (rows, columns))
+    for number, wrong in enumerate(forbidden):
+        part = (slice(4 * (number // 3), 4 * (number // 3) + 4), slice(4 * (number % 3), 4 * (number % 3) + 4))
+        r, c = rows[part].flatten(), columns[part].flatten()
+        far = ((r[:, None] - r).abs() >= 4) | ((c[:, None] - c).abs() >= 4)
+        assert torch.equal(wrong, far | ((c[:, None] == 11) ^ (c == 11)))
+
+
+def test_whole_windows_need_no_mask() -> None:
+    assert forbidden_pairs((8, 12), (4, 4), (0, 0), torch.device("cpu")) is None
+
+
+def test_padding_to_whole_windows_changes_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = SwinEncoder(2, 1, embed=8, depths=(1,), heads=(2,), window=(4, 4)).eval()
+    image = torch.rand(1, 1, 16, 20)  # 4 x 5 tokens: the fifth column is a window of its own, mostly padding
+    column = encoder(image[..., 16:])[0]
+    assert torch.allclose(encoder(image)[0][..., 4:], column, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(9, 5), (1, 1), (4, 3, 5)])
+def test_normalisation_is_that_of_each_channel_of_each_image(size: tuple[int, ...]) -> None:
+    x = torch.rand(3, 4, *size) * 5
+    axes = tuple(range(2, x.dim()))
+    variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+    assert torch.allclose(normalise(x), (x - mean) / (variance + 1e-5).sqrt(), atol=1e-4)
+
+
+def test_a_shifted_blob_is_registered() -> None:
+    torch.manual_seed(0)
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    blob = torch.exp(-((rows - 16) ** 2 + (columns - 16) ** 2) / 40)[None, None]
+    moving, fixed = blob, blob.roll((3, -2), (2, 3))
+    network, objective = TransMorph(), MSEObjective(0.01)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(15):
+        pair, deformation = Pair(moving, fixed), network(moving, fixed)
+        loss = objective.displacement_loss(pair, objective.observe(pair, deformation))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert F.mse_loss(objective.observe(pair, network.eval()(moving, fixed)).warped, fixed) < F.mse_loss(moving, fixed)
+
+
+def test_what_is_not_known_is_refused_with_what_is() -> None:
+    with pytest.raises(InputError, match="'huge'.*published, small"):
+        TransMorph(2, "huge")
+    with pytest.raises(InputError, match="spatial_dims is 4"):
+        TransMorph(4)
