@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common import spatial
-from common.spatial import compose, integrate, invert, jacobian_determinant, resize_field, warp
+from common.spatial import compose, integrate, invert, jacobian_determinant, resize_field, resize_map, warp
 
 SIZES = pytest.mark.parametrize("size", [(33, 40), (17, 20, 24)])
 
@@ -137,6 +137,30 @@ def test_resizing_to_the_same_size_changes_nothing() -> None:
     assert torch.equal(resize_field(field, [10, 12]), field)
 
 
+@SIZES
+def test_resizing_a_map_keeps_its_values(size: tuple[int, ...]) -> None:
+    """A ramp over each axis stays that ramp: ends stay ends, values are not those of other voxels."""
+    other = [2 * n - 5 for n in size]
+
+    def ramps(shape: tuple[int, ...]) -> Tensor:
+        return positions(shape) / (torch.tensor(shape) - 1).view(1, -1, *[1] * len(size))
+
+    assert torch.allclose(resize_map(ramps(size), other), ramps(tuple(other)), atol=1e-5)
+    assert torch.allclose(resize_map(torch.full((2, 1, *size), -3.7), other), torch.full((2, 1, *other), -3.7))
+    noise = torch.rand(2, 3, *size)
+    assert noise.min() <= resize_map(noise, other).min() <= resize_map(noise, other).max() <= noise.max()
+
+
+def test_resizing_a_map_to_the_same_size_changes_nothing() -> None:
+    image = torch.rand(1, 1, 10, 12)
+    assert resize_map(image, [10, 12]) is image
+
+
+def test_resizing_maps_with_axes_of_one_voxel() -> None:
+    image = torch.rand(1, 1, 12, 10, 1)
+    assert torch.allclose(resize_map(image, [6, 5, 1])[..., 0], resize_map(image[..., 0], [6, 5]), atol=1e-6)
+
+
 def test_axes_of_one_voxel_are_finite_and_still() -> None:
     image, ddf = torch.rand(1, 1, 12, 10, 1), torch.zeros(1, 3, 12, 10, 1)
     ddf[:, 2] = 0.7
@@ -208,7 +232,9 @@ def test_gradients_agree_with_finite_differences(size: tuple[int, ...]) -> None:
     assert (gradient * direction).sum().item() == pytest.approx(expected.item(), rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["warp", "integrate", "compose", "invert", "resize_field", "jacobian_determinant"])
+@pytest.mark.parametrize(
+    "name", ["warp", "integrate", "compose", "invert", "resize_field", "resize_map", "jacobian_determinant"]
+)
 def test_functions_compile_to_torchscript(name: str) -> None:
     function = getattr(spatial, name)
     with warnings.catch_warnings():
@@ -217,6 +243,7 @@ def test_functions_compile_to_torchscript(name: str) -> None:
         scripted = torch.jit.script(function)
         for size in ((9, 12), (5, 8, 6)):
             ddf = smooth_field(size)
-            more = {"resize_field": [[n + 2 for n in size]], "compose": [ddf]}.get(name, [])
+            larger = [n + 2 for n in size]
+            more = {"resize_field": [larger], "resize_map": [larger], "compose": [ddf]}.get(name, [])
             inputs = [torch.rand(1, 1, *size), ddf] if name == "warp" else [ddf, *more]
             assert torch.allclose(scripted(*inputs), function(*inputs), atol=1e-6)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
-from .base import Objective, Terms, masked_mean, mean_squared_difference, squared_residual
+from .base import Objective, Terms, masked_mean, squared_residual
 
 
 class DiffObjective(Objective):
@@ -34,7 +34,8 @@ class DiffObjective(Objective):
     def smooth(self, pair: Pair, deformation: Deformation) -> Tensor:
         """``mu' L mu`` per voxel: squared differences over the edges of the grid, summed over axes and components."""
         mean = deformation.regularised
-        return mean.shape[1] * (mean.dim() - 2) * mean_squared_difference(mean)
+        edges = sum(mean.diff(dim=axis).square().sum() for axis in range(2, mean.dim()))
+        return edges * mean.shape[1] / mean.numel()
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
         """The bound.
@@ -46,6 +47,15 @@ class DiffObjective(Objective):
         if log_variance is None or log_variance.shape != deformation.regularised.shape:
             raise InputError("the network predicts no velocity uncertainty: set its uncertainty to velocity.")
         terms = super().displacement_loss(pair, deformation, companion_map)
-        neighbours = 2 * (log_variance.dim() - 2)
-        spread = (self.prior * neighbours * torch.exp(log_variance) - log_variance).sum(1).mean()
+        precision = self.prior * neighbours(list(log_variance.shape[2:]), log_variance.device)
+        spread = (precision * torch.exp(log_variance) - log_variance).sum(1).mean()
         return {**terms, "loss": terms["loss"] + self.image_sigma**2 * spread, "spread": spread}
+
+
+def neighbours(grid: list[int], device: torch.device) -> Tensor:
+    """How many voxels of the ``grid`` share a face with each of them: two an axis, fewer at the border."""
+    count = torch.zeros(grid, device=device)
+    for axis, n in enumerate(grid):
+        place = torch.arange(n, device=device).view([-1 if other == axis else 1 for other in range(len(grid))])
+        count = count + (place > 0) + (place < n - 1)
+    return count

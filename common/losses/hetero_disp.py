@@ -38,12 +38,13 @@ class HeteroDispObjective(HeteroObjective):
         Raises:
             InputError: if the estimator predicts no uncertainty of the displacement.
         """
-        if deformation.log_variance is None:
+        ddf, log_variance = deformation.ddf, deformation.log_variance
+        if log_variance is None or log_variance.shape != ddf[:, :1].shape:
             raise InputError("the network predicts no displacement uncertainty: set its uncertainty to displacement.")
         if not self.training:
             return super().observe(pair, deformation)
-        noise = torch.randn_like(deformation.ddf) * torch.exp(0.5 * deformation.log_variance)
-        return deformation._replace(warped=warp(pair.moving, deformation.ddf + noise))
+        noise = torch.randn_like(ddf) * torch.exp(0.5 * log_variance)
+        return deformation._replace(warped=warp(pair.moving, ddf + noise))
 
     def weight(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor | None:
         """hetero's weight, or 1."""

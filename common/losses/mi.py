@@ -9,6 +9,8 @@ from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from .base import Objective
 
+BLOCK = 2**14  # voxels counted together
+
 
 class MIObjective(Objective):
     """``-MI(warped, fixed) + lambda * smoothness`` by Parzen windows (Mattes et al., IEEE TMI 2003).
@@ -50,11 +52,13 @@ def joint_histogram(first: Tensor, second: Tensor, bins: int, mask: Tensor | Non
     """How many voxels have which pair of values: (B, bins, bins)."""
     (row, a), (column, b) = parzen(first, bins), parzen(second, bins)
     a = a if mask is None else a * mask.flatten(1)[:, None]
-    histogram = a.new_zeros(len(a), bins * bins)
+    blocks = torch.arange(row.shape[1], device=row.device) // BLOCK  # a volume's sums in float32 would lose fractions
+    row = row + blocks * bins
+    histogram = a.new_zeros(len(a), -(-row.shape[1] // BLOCK) * bins * bins)
     for i in range(4):  # a voxel counts in 4 x 4 of the bins only: far fewer than a product of full matrices
         for j in range(4):
             histogram = histogram.scatter_add(1, (row + i) * bins + column + j, a[:, i] * b[:, j])
-    return histogram.unflatten(1, (bins, bins))
+    return histogram.unflatten(1, (-1, bins, bins)).sum(1)
 
 
 def parzen(image: Tensor, bins: int) -> tuple[Tensor, Tensor]:

@@ -54,5 +54,6 @@ def box_mean(image: Tensor, window: int) -> Tensor:
     dims = image.dim() - 2
     for axis in range(dims):
         kernel = [window if other == axis else 1 for other in range(dims)]
-        image = POOL[dims](image, kernel, stride=1, padding=[k // 2 for k in kernel])
+        margins = [k // 2 for k in reversed(kernel) for _ in range(2)]  # pooling's own fail on volumes below a window
+        image = POOL[dims](F.pad(image, margins), kernel, stride=1)
     return image

@@ -146,6 +146,21 @@ def test_the_scoring_estimator_sees_the_fixed_image_alone(observed: Callable) ->
     assert AdaCSObjective().companion_inputs(pair, deformation) == (pair.fixed,)
 
 
+def test_with_two_inputs_it_also_sees_warped_as_an_observation(observed: Callable) -> None:
+    objective = AdaCSObjective(inputs=2)
+    pair, deformation = observed(objective)
+    warped, fixed = objective.companion_inputs(pair, deformation)
+    assert torch.equal(warped, deformation.warped) and not warped.requires_grad
+    assert fixed is pair.fixed
+    assert ScoringEstimator(inputs=2)(warped, fixed).shape == pair.fixed.shape
+
+
+@pytest.mark.parametrize("inputs", [0, 3])
+def test_another_number_of_inputs_is_refused(inputs: int) -> None:
+    with pytest.raises(InputError, match=f"inputs is {inputs}: a score looks at 1 image"):
+        AdaCSObjective(inputs=inputs)
+
+
 def test_an_unknown_formulation_is_refused() -> None:
     with pytest.raises(InputError, match="formulation is 'old'"):
         AdaCSObjective(formulation="old")

@@ -9,16 +9,34 @@ import torch
 
 from common.engines.directions import both_directions
 from common.interfaces import Deformation, Pair
-from common.losses import AdaCSObjective, HeteroObjective, MSEObjective
+from common.losses import (
+    AdaCSObjective,
+    AdaFrameObjective,
+    AdaRegObjective,
+    HeteroObjective,
+    MIObjective,
+    MSEObjective,
+    NCCObjective,
+    NLLObjective,
+    Objective,
+)
 from common.losses.base import masked_mean, mean_squared_difference, smoothness
 from common.networks import VoxelMorph
 from common.spatial import warp
 
-OBJECTIVES = pytest.mark.parametrize(
-    "objective",
-    [MSEObjective(0.3), HeteroObjective(0.3), AdaCSObjective(0.3), AdaCSObjective(formulation="released")],
-    ids=["mse", "hetero", "adacs", "adacs released"],
-)
+POINTWISE = {
+    "mse": MSEObjective(0.3),
+    "mi": MIObjective(0.3),
+    "nll": NLLObjective(0.3),
+    "beta_nll": NLLObjective(0.3, beta=0.5),
+    "adaframe": AdaFrameObjective(0.3),
+    "adareg": AdaRegObjective(0.3),
+    "adareg released": AdaRegObjective(0.3, formulation="released"),
+    "hetero": HeteroObjective(0.3),
+    "adacs": AdaCSObjective(0.3),
+    "adacs released": AdaCSObjective(0.3, formulation="released"),
+}
+ALL = {**POINTWISE, "ncc": NCCObjective(0.3, window=5)}  # whose windows look past a mask's border
 
 
 def test_mean_squared_error_by_hand() -> None:
@@ -61,42 +79,45 @@ def test_masked_mean_ignores_what_is_outside() -> None:
     assert masked_mean(values, torch.zeros(1, 3)) == 0
 
 
-@OBJECTIVES
-def test_padding_outside_the_mask_does_not_change_the_data_terms(objective: MSEObjective, observed: Callable) -> None:
+@pytest.mark.parametrize("name", POINTWISE)
+def test_padding_outside_the_mask_does_not_change_the_data_terms(name: str, observed: Callable) -> None:
+    objective = POINTWISE[name]
     mask = torch.zeros(2, 1, 10, 12)
     mask[..., :8, :9] = 1
     pair, deformation = observed(objective, mask=mask)
     noisy = pair._replace(fixed=pair.fixed + 3 * (1 - mask))
     for found, expected in zip(terms_of(objective, noisy, deformation), terms_of(objective, pair, deformation)):
-        for name in {"data", "scored", "regular"} & set(found):
-            assert torch.allclose(found[name], expected[name])
+        for term in {"data", "scored", "regular"} & set(found):
+            assert torch.allclose(found[term], expected[term])
 
 
-def terms_of(objective: MSEObjective, pair: Pair, deformation: Deformation) -> list[dict]:
+def terms_of(objective: Objective, pair: Pair, deformation: Deformation) -> list[dict]:
     companion_map = torch.linspace(0.1, 0.9, pair.fixed[0].numel()).view(1, *pair.fixed.shape[1:])
     companion_map = companion_map.expand_as(pair.fixed)
-    if hasattr(objective, "companion_map"):
-        losses = [objective.displacement_loss(pair, deformation, companion_map)]
-        return [*losses, objective.companion_loss(pair, deformation, companion_map)]
-    return [objective.displacement_loss(pair, deformation)]
+    if objective.companion_map is None:
+        return [objective.displacement_loss(pair, deformation)]
+    losses = [objective.displacement_loss(pair, deformation, companion_map)]
+    alternating = not isinstance(objective, NLLObjective)  # else one loss for both networks
+    return [*losses, objective.companion_loss(pair, deformation, companion_map)] if alternating else losses
 
 
-@OBJECTIVES
-def test_the_order_of_a_batch_does_not_matter(objective: MSEObjective, observed: Callable) -> None:
+@pytest.mark.parametrize("name", ALL)
+def test_the_order_of_a_batch_does_not_matter(name: str, observed: Callable) -> None:
+    objective = ALL[name]
     pair, deformation = observed(objective, batch=3)
     order = [2, 0, 1]
     other = Pair(pair.moving[order], pair.fixed[order])
     turned = Deformation(deformation.ddf[order], warped=deformation.warped[order])
     for terms, expected in zip(terms_of(objective, other, turned), terms_of(objective, pair, deformation)):
-        for name in set(terms) - {"momentum", "loss"}:
-            assert torch.allclose(terms[name], expected[name], atol=1e-6), name
+        for term in set(terms) - {"momentum", "loss"}:
+            assert torch.allclose(terms[term], expected[term], atol=1e-6), term
 
 
-@OBJECTIVES
-def test_the_architecture_adds_its_own_terms(objective: MSEObjective, observed: Callable) -> None:
-    pair, deformation = observed(objective)
-    plain = objective.displacement_loss(pair, deformation)
-    more = objective.displacement_loss(pair, deformation._replace(auxiliary={"diffusion": torch.tensor(0.25)}))
+@pytest.mark.parametrize("name", ALL)
+def test_the_architecture_adds_its_own_terms(name: str, observed: Callable) -> None:
+    pair, deformation = observed(ALL[name])
+    plain = terms_of(ALL[name], pair, deformation)[0]
+    more = terms_of(ALL[name], pair, deformation._replace(auxiliary={"diffusion": torch.tensor(0.25)}))[0]
     assert more["diffusion"] == 0.25
     assert torch.allclose(more["loss"], plain["loss"] + 0.25)
 

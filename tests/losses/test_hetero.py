@@ -124,6 +124,15 @@ def test_the_companion_sees_warped_as_an_observation(observed: Callable) -> None
     assert fixed is pair.fixed
 
 
+def test_as_released_the_companion_passes_gradient_on(observed: Callable) -> None:
+    objective = HeteroObjective(formulation="released")
+    pair, deformation = observed(objective)
+    warped, _ = objective.companion_inputs(pair, deformation)
+    loss = objective.companion_loss(pair, deformation, torch.sin(warped))["loss"]
+    (gradient,) = torch.autograd.grad(loss, deformation.ddf)
+    assert gradient.abs().max() > 0
+
+
 def test_an_unknown_formulation_is_refused() -> None:
     with pytest.raises(InputError, match="formulation is 'old': it must be one of paper, released"):
         HeteroObjective(formulation="old")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from common.networks import ScoringEstimator, VarianceEstimator
 
-COMPANIONS = pytest.mark.parametrize(("kind", "inputs"), [(VarianceEstimator, 2), (ScoringEstimator, 1)])
+ScoringOfTwo = partial(ScoringEstimator, inputs=2)
+COMPANIONS = pytest.mark.parametrize(
+    ("kind", "inputs"), [(VarianceEstimator, 2), (ScoringEstimator, 1), (ScoringOfTwo, 2)]
+)
 
 
-@pytest.mark.parametrize(("kind", "count"), [(VarianceEstimator, 109_025), (ScoringEstimator, 108_881)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [(VarianceEstimator, 109_025), (ScoringEstimator, 108_881), (ScoringOfTwo, 109_025)]
+)
 def test_number_of_parameters(kind: type[nn.Module], count: int) -> None:
     assert sum(p.numel() for p in kind().parameters()) == count
 
@@ -36,3 +43,20 @@ def test_log_variance_and_score_stay_in_their_ranges(bias: float) -> None:
     assert log_variance.abs().max() <= 10
     assert log_variance.exp().isfinite().all()
     assert 0 <= score.min() <= score.max() <= 1
+
+
+@COMPANIONS
+def test_it_says_how_many_images_it_looks_at_and_uses_each(kind: type[nn.Module], inputs: int) -> None:
+    estimator = kind()
+    assert estimator.inputs == inputs
+    seen = [torch.rand(1, 1, 16, 20, requires_grad=True) for _ in range(inputs)]
+    estimator(*seen).sum().backward()
+    assert all(image.grad.abs().max() > 0 for image in seen)
+
+
+@pytest.mark.parametrize("kind", [ScoringEstimator, ScoringOfTwo])
+def test_scores_start_near_one(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    estimator = kind()
+    score = estimator(*[torch.rand(1, 1, 32, 32)] * estimator.inputs)
+    assert 0.85 < score.min() <= score.max() < 0.97

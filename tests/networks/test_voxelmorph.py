@@ -13,6 +13,8 @@ from common.spatial import compose, jacobian_determinant
 SIZES = pytest.mark.parametrize("size", [(32, 40), (31, 17), (6, 33), (16, 18, 9), (12, 20, 1), (2, 3, 17)])
 KINDS = [{}, {"half_resolution_decoder": True}, {"diffeomorphic": False}]
 KINDS += [{"diffeomorphic": False, "half_resolution_decoder": True}]
+UNCERTAIN = [{"uncertainty": "displacement", **kind} for kind in KINDS]
+UNCERTAIN += [{"uncertainty": "velocity", **kind} for kind in KINDS[:2]]
 
 
 def moving_network(dims: int, **options: bool) -> VoxelMorph:
@@ -111,3 +113,104 @@ def test_every_weight_is_trained() -> None:
 def test_other_numbers_of_dimensions_are_refused() -> None:
     with pytest.raises(InputError, match="spatial_dims is 4"):
         VoxelMorph(4)
+
+
+def uncertain_network(dims: int, **options: object) -> VoxelMorph:
+    """A network whose uncertainty differs from place to place."""
+    network = moving_network(dims, **options)
+    nn.init.normal_(network.spread[-1].weight, std=0.5)
+    return network
+
+
+@pytest.mark.parametrize("options", UNCERTAIN)
+@pytest.mark.parametrize("size", [(31, 17), (6, 33), (9, 18, 5), (12, 20, 1)])
+def test_uncertainty_lies_on_the_grid_of_what_is_uncertain(size: tuple[int, ...], options: dict) -> None:
+    network, pair = uncertain_network(len(size), **options), images(size, batch=2)
+    deformation = network(*pair)
+    of_velocity = options["uncertainty"] == "velocity"
+    shape = deformation.dvf.shape if of_velocity else deformation.ddf[:, :1].shape
+    for found in (deformation, network.reverse(*pair, deformation)):
+        assert found.log_variance.shape == shape
+        assert found.log_variance.dtype == torch.float32
+        assert found.log_variance.std() > 0 or min(size) == 1
+        assert found.ddf.shape == (2, len(size), *size)
+
+
+@pytest.mark.parametrize(("uncertainty", "more"), [("displacement", 1_489), ("velocity", 1_526)])
+def test_the_uncertainty_has_a_small_head(uncertainty: str, more: int) -> None:
+    """Of 16, 8, 4 and 1 (or one a component) channels."""
+    assert sum(p.numel() for p in VoxelMorph(uncertainty=uncertainty).parameters()) == 109_170 + more
+
+
+@pytest.mark.parametrize("options", UNCERTAIN)
+def test_uncertainty_starts_small_and_keeps_its_range(options: dict) -> None:
+    torch.manual_seed(0)
+    network, pair = VoxelMorph(2, **options), images((16, 20))
+    assert torch.allclose(network(*pair).log_variance, torch.tensor(-4.0), atol=0.01)
+    for bias, end in ((1e4, 10.0), (-1e4, -10.0)):
+        nn.init.constant_(network.spread[-1].bias, bias)
+        assert torch.allclose(network(*pair).log_variance, torch.tensor(end))
+
+
+def test_the_velocity_is_drawn_in_training_only() -> None:
+    network, pair = uncertain_network(2, uncertainty="velocity"), images((24, 28))
+    torch.manual_seed(0)
+    first = network(*pair)
+    torch.manual_seed(0)
+    again, other = network(*pair), network(*pair)
+    assert torch.equal(first.ddf, again.ddf)
+    assert not torch.allclose(first.ddf, other.ddf, atol=0.01)
+    assert torch.equal(first.dvf, other.dvf)  # the mean
+    mean = network.eval()(*pair)
+    assert torch.equal(mean.ddf, network(*pair).ddf)
+    assert torch.equal(mean.dvf, first.dvf) and torch.equal(mean.log_variance, first.log_variance)
+
+
+def test_the_displacement_is_left_to_the_objective_to_draw() -> None:
+    network, pair = uncertain_network(2, uncertainty="displacement"), images((24, 28))
+    plain = moving_network(2)
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("spread")})
+    assert torch.equal(network(*pair).ddf, plain(*pair).ddf)
+
+
+def test_the_way_back_of_a_velocity_is_drawn_too_and_is_the_inverse_of_the_mean() -> None:
+    network, pair = uncertain_network(2, uncertainty="velocity"), images((24, 28))
+    forward = network(*pair)
+    drawn = [network.reverse(*pair, forward) for _ in range(2)]
+    assert torch.equal(drawn[0].dvf, -forward.dvf)
+    assert not torch.equal(drawn[0].ddf, drawn[1].ddf)
+    mean = network.eval()(*pair)
+    inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
+    assert compose(mean.ddf, network.reverse(*pair, mean).ddf)[inner].abs().mean() < 0.05
+
+
+def test_a_drawn_velocity_has_the_predicted_variance() -> None:
+    network = VoxelMorph(2, uncertainty="velocity", integration_steps=0)  # ddf of one step is the velocity itself
+    nn.init.constant_(network.spread[-1].bias, -2.0)
+    nn.init.zeros_(network.spread[-1].weight)
+    torch.manual_seed(0)
+    ddf = network(*images((65, 65))).ddf[:, :, ::2, ::2]  # where voxels of both grids meet, the coarse twice as large
+    assert ddf.std().item() == pytest.approx(2 * torch.tensor(-1.0).exp().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("options", UNCERTAIN)
+def test_uncertainty_is_float32_under_autocast(options: dict) -> None:
+    network, pair = uncertain_network(2, **options).eval(), images((32, 40))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = network(*pair)
+    assert low.log_variance.dtype == low.ddf.dtype == torch.float32
+    assert (low.log_variance - network(*pair).log_variance).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("options", UNCERTAIN)
+def test_every_weight_of_an_uncertain_network_is_trained(options: dict) -> None:
+    network = uncertain_network(2, **options)
+    deformation = network(*images((32, 32)))
+    (deformation.ddf.square().sum() + deformation.log_variance.square().sum()).backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("options", [{"uncertainty": "both"}, {"uncertainty": "velocity", "diffeomorphic": False}])
+def test_an_unknown_uncertainty_is_refused(options: dict) -> None:
+    with pytest.raises(InputError, match=f"uncertainty is '{options['uncertainty']}': it must be null, displacement"):
+        VoxelMorph(**options)
