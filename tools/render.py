@@ -89,9 +89,10 @@ def expectation(measured: dict[str, Any]) -> str:
     if not measured:
         return "Nothing is measured yet."
     dsc, seeds = measured["published"]["dsc"], len(measured["seeds"])
+    spread = f" +- {dsc['sd']:.1f} % ({seeds} seeds)" if seeds > 1 else " % (1 seed)"
     return (
         f"Expect on {measured['dataset']} (80 training patients), published protocol: validation DSC "
-        f"{dsc['mean']:.1f} +- {dsc['sd']:.1f} % ({seeds} seeds)."
+        f"{dsc['mean']:.1f}{spread}."
     )
 
 
@@ -137,7 +138,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
         "training": architecture["training"] | method.get("training", {}),
         "alternating": method["trainer"] == "AlternatingTrainer",
-        "results": measured,
+        "results": measured and {"ause": None, **measured},
         "expect": expectation(measured),
         "cost": " ".join(part["cost"] for part in (architecture, method) if part["cost"]),
         "parameters": parameters(architecture, method),

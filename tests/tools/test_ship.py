@@ -1,0 +1,113 @@
+"""Shipping: the first seed's weights, every seed's figures, and refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from common.errors import InputError
+from common.io.weights import file_hash
+from tools import render, ship
+from tools.runs import Run
+
+Make = Callable[..., Run]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where bundles and results are written to, instead of the repository."""
+    monkeypatch.setattr(ship, "BUNDLES", tmp_path / "bundles")
+    for module in (ship, render):
+        monkeypatch.setattr(module, "RECIPES", tmp_path / "recipes")
+    return tmp_path
+
+
+def shipped(home: Path, *extra: str, bundle: str = "vxm_hetero") -> dict:
+    ship.main(["--runs", str(home / "runs"), "--bundle", bundle, *extra])
+    return json.loads((home / "recipes" / "results" / f"{bundle}.json").read_text())
+
+
+def test_the_first_seed_s_weights_and_all_seeds_figures(home: Path, finished: Make) -> None:
+    for seed in (1, 2, 10):
+        finished("vxm_hetero", home / "runs", seed, smooth_weight=0.04, max_epochs=5)
+    row, weights = shipped(home), home / "bundles" / "vxm_hetero" / "models" / "model.pt"
+    assert row["weights"] == {
+        "seed": 1, "sha256": file_hash(weights), "settings": {"smooth_weight": 0.04, "seed": 1, "max_epochs": 5}
+    }  # fmt: skip
+    assert row["chosen"] == {"smooth_weight": 0.04} and row["settings"] == {"max_epochs": 5}
+    assert (row["dataset"], row["split"], row["pairs"], row["seeds"]) == ("tiny", "val", 6, [1, 2, 10])
+    assert row["published"]["dsc"]["seeds"] == pytest.approx([79.6, 79.7, 80.5])
+    assert row["published"]["dsc"]["mean"] == pytest.approx(239.8 / 3)
+    assert row["shipped"]["standard"]["dsc"] == pytest.approx(79.6) and row["undeformed"]["published"]["hd"]["n"] == 6
+    assert not {"ause", "grid", "grid_settings", "select", "against"} & set(row)
+
+
+def test_a_later_training_without_overrides_keeps_what_was_chosen(home: Path, finished: Make) -> None:
+    finished("vxm_hetero", home / "runs", smooth_weight=0.04)
+    assert shipped(home)["chosen"] == {"smooth_weight": 0.04}
+    finished("vxm_hetero", home / "runs", seed=1)  # of a bundle rendered with the value 0.02
+    row = shipped(home, "--variant", "default")
+    assert row["chosen"] == {"smooth_weight": 0.02} and "sd" not in row["published"]["dsc"]
+
+
+def test_a_grid_is_shown_without_what_its_runs_share(home: Path, finished: Make) -> None:
+    finished("vxm_hetero", home / "runs")
+    for weight in (0.01, 0.02):
+        finished("vxm_hetero", home / "grid", smooth_weight=weight, max_epochs=6)
+    row = shipped(home, "--grid", str(home / "grid"))
+    assert row["grid"] == {"smooth_weight=0.01": 80.0, "smooth_weight=0.02": 80.5}
+    assert row["grid_settings"] == {"max_epochs": 6} and row["select"] == "published/dsc"
+
+
+def test_paired_tests_average_seeds_and_count_what_is_missing(home: Path, finished: Make) -> None:
+    for seed in (0, 1):
+        finished("vxm_hetero", home / "runs", seed)
+        finished("vxm_mse", home / "runs", seed)
+        finished("vxm_mse", home / "runs", seed, smooth_weight=0.04)
+    row = shipped(home, "--reference", "vxm_mse", "--reference-variant", "smooth_weight=0.04")
+    tests = row["against"]["vxm_mse"]
+    assert tests["published"]["pairs"]["difference"] == pytest.approx(1.5)
+    assert tests["published"]["patients"]["n"] == 3
+    assert (tests["standard"]["pairs"]["n"], tests["standard"]["pairs"]["dropped"]) == (5, 1)
+    assert "against" not in shipped(home, "--reference", "vxm_hetero")
+
+
+def test_nothing_is_written_unless_all_is_well(home: Path, finished: Make) -> None:
+    run = finished("vxm_hetero", home / "runs")
+    other = finished("vxm_mse", home / "runs")
+    table = other.folder(home / "runs") / "val" / "metrics.csv"
+    table.write_text(table.read_text().replace("p3,", "p33,"))
+    with pytest.raises(InputError, match="vxm_hetero and vxm_mse were evaluated on different pairs"):
+        shipped(home, "--reference", "vxm_mse")
+    (home / "runs" / "vxm_hetero" / "default" / "seed_1").mkdir()
+    with pytest.raises(InputError, match="default/seed_1: unfinished; finish it"):
+        shipped(home)
+    with pytest.raises(InputError, match="no runs of smooth_weight=3, only default; train them first"):
+        shipped(home, "--variant", "smooth_weight=3")
+    with pytest.raises(InputError, match="runs/vxm_adacs: no runs of any variant, none; train them first"):
+        shipped(home, bundle="vxm_adacs")
+    finished("vxm_hetero", home / "runs", gamma=1.0)
+    with pytest.raises(InputError, match=r"several variants; choose one: --variant default \| gamma=1.0"):
+        shipped(home)
+    with pytest.raises(InputError, match="vxm_other: no such bundle"):
+        shipped(home, bundle="vxm_other")
+    assert run.folder(home / "runs").is_dir() and not (home / "bundles").exists() and not (home / "recipes").exists()
+
+
+def test_large_weights_belong_elsewhere(home: Path, finished: Make) -> None:
+    finished("vxm_hetero", home / "runs", size=6_500_000)
+    with pytest.raises(InputError, match=r"model.pt: 26 MB, more than the 25 MB that a repository should hold"):
+        shipped(home)
+    assert not (home / "bundles").exists()
+
+
+def test_results_in_the_repository_are_of_this_form() -> None:
+    needed = {"chosen", "dataset", "split", "pairs", "seeds", "weights", "shipped"}
+    needed |= {"published", "standard", "undeformed"}
+    for path in (Path(render.__file__).parent / "recipes" / "results").glob("*.json"):
+        row = yaml.safe_load(path.read_text())
+        assert needed <= set(row) and {"grid", "select"} <= set(row)

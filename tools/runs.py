@@ -1,0 +1,160 @@
+"""Runs on disk: a training and its evaluation each, in a folder whose name says what was trained.
+
+``OUTPUT/<bundle>/<variant>/seed_<k>/`` holds ``train/``, ``val/`` (or another split) and ``log.txt``. The variant is
+the run's overrides, ``key=value`` joined by commas, or ``default``. ``val/metrics.json`` is written last: a folder
+without it is unfinished. Who works on a run holds a lock on its log, so no two processes ever train the same run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fire.parser import DefaultParseValue
+
+from common.errors import InputError
+from common.overrides import WORDS, refuse_unknown
+
+from .render import BUNDLES, RECIPES
+
+FAILED = re.compile(r"(training|evaluation) failed with status -?\d+")
+OPTIONS = {"seed": "--seeds", "dataset_dir": "--dataset", "output_dir": "--output"}
+NETWORKS = {"network", "companion", "network_def", "model"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a bundle with overrides of its train.yaml."""
+
+    bundle: str
+    overrides: Mapping[str, Any]
+    seed: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Run:
+        """The run whose folder this is; raise InputError if it is not one."""
+        bundle, variant, seed = folder.parts[-3:]
+        pairs = [] if variant == "default" else re.split(r",(?=[\w#:]+=)", variant)
+        number = seed.removeprefix("seed_")
+        if not number.isdecimal() or not all("=" in pair for pair in pairs):
+            raise InputError(f"{folder}: not named as a run, BUNDLE/KEY=VALUE,.../seed_K; move it elsewhere.")
+        return cls(bundle, parse_overrides(pairs), int(number))
+
+    @property
+    def variant(self) -> str:
+        """The overrides as a folder's name."""
+        return ",".join(f"{key}={as_text(self.overrides[key])}" for key in sorted(self.overrides)) or "default"
+
+    def folder(self, output: Path) -> Path:
+        """Where it and its evaluation are kept."""
+        return output / self.bundle / self.variant / f"seed_{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.bundle} {self.variant} seed {self.seed}"
+
+
+def split_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read each ``KEY=VALUE`` of an option; raise InputError if one is of another form."""
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise InputError(f"{option} {text}: not of the form KEY=VALUE.")
+        pairs[key] = value
+    return pairs
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Read each ``KEY=VALUE`` as ``monai.bundle`` reads ``--KEY VALUE``; raise InputError if it is of another form."""
+    return {key: parse_value(value) for key, value in split_pairs("--override", texts).items()}
+
+
+def parse_value(text: str) -> Any:
+    """What a value on the command line means."""
+    return WORDS[text] if text in WORDS else DefaultParseValue(text)
+
+
+def as_text(value: Any) -> str:
+    """The value as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def config(bundle: str, name: str) -> Path:
+    """A config file of a bundle."""
+    return BUNDLES / bundle / "configs" / name
+
+
+def bundle_names() -> list[str]:
+    """Every bundle that there is."""
+    return sorted(path.parent.parent.name for path in BUNDLES.glob("*/configs/train.yaml"))
+
+
+def check(bundle: str, overrides: Mapping[str, Any]) -> None:
+    """Refuse what could not be trained, or not be evaluated as it was trained.
+
+    Raises:
+        InputError: for no such bundle, no such setting, and settings that have another place.
+    """
+    if not config(bundle, "train.yaml").is_file():
+        nearest = get_close_matches(bundle, bundle_names(), n=1, cutoff=0.0)
+        raise InputError(f"{bundle}: no such bundle in {BUNDLES}; did you mean {' or '.join(nearest)}?")
+    for key, value in overrides.items():
+        if key in OPTIONS:
+            raise InputError(f"--override {key}: this has an option of its own, {OPTIONS[key]}.")
+        if re.split("#|::", key)[0] in NETWORKS:
+            raise InputError(f"--override {key}: evaluation would not know of it; override a top-level key instead.")
+        if "/" in as_text(value):
+            raise InputError(f"--override {key}={value}: a folder is named by it, so it cannot hold a slash.")
+    refuse_unknown([str(config(bundle, "train.yaml"))], overrides)
+
+
+def method_recipe(bundle: str) -> dict[str, Any]:
+    """The recipe of a bundle's method; empty if there is none."""
+    files = [path for path in (RECIPES / "methods").glob("*.yaml") if f"_{bundle}".endswith(f"_{path.stem}")]
+    return yaml.safe_load(max(files, key=lambda path: len(path.stem)).read_text()) if files else {}
+
+
+def find(output: Path, bundle: str = "*") -> list[Run]:
+    """Every run that has a folder, in order."""
+    runs = [Run.of(path) for path in output.glob(f"{bundle}/*/seed_*")]
+    return sorted(runs, key=lambda run: (run.bundle, run.variant, run.seed))
+
+
+def metrics(run: Run, output: Path, split: str = "val") -> dict[str, Any] | None:
+    """What the evaluation of a run wrote; None if it is unfinished."""
+    path = run.folder(output) / split / "metrics.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def score(run: Run, output: Path, select: str = "published", split: str = "val") -> float | None:
+    """The Dice of a protocol in percent; None if the run is unfinished or its data has no labels."""
+    found = metrics(run, output, split) or {"protocols": {}}
+    return found["protocols"].get(select, {}).get("dsc", {}).get("mean")
+
+
+def state(run: Run, output: Path, split: str = "val") -> str:
+    """``done``, ``running``, ``failed`` or ``waiting`` (to begin, or to go on), from the folder alone."""
+    log = run.folder(output) / "log.txt"
+    if (run.folder(output) / split / "metrics.json").is_file():
+        return "done"
+    if not log.is_file():
+        return "waiting"
+    with log.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "running"
+    return "failed" if FAILED.fullmatch(last_line(log)) else "waiting"
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that is not empty."""
+    lines = log.read_bytes()[-4096:].decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
