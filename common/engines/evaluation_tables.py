@@ -1,4 +1,7 @@
-"""The files of an evaluation: metrics.csv, patients.csv, metrics.json, sparsification.csv, examples.npz."""
+"""The files of an evaluation: metrics.csv, patients.csv, metrics.json, sparsification.csv, examples.npz.
+
+A network's evaluator and the classical baselines both end in :func:`write_evaluation`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,72 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.pairs import PreparedPairs
 from ..data.prepared import write_bytes
+from ..io import file_hash
 from ..metrics import Curve, mean_by_subject, not_computed, summary
 
 Row = dict[str, Any]
 IDENTITY = ("id", "subject", "group", "slice")
 ENDPOINT = ("endpoint_error", "undeformed_endpoint_error", "endpoint_error_image", "undeformed_endpoint_error_image")
 TRUTH = (*ENDPOINT, "variance_spearman", "score_auroc")
-PLAIN = ("folding_percent", "sd_log_jacobian", "ause", "aurg", "spearman")
+PLAIN = ("folding_percent", "sd_log_jacobian", "ause", "aurg", "spearman", "error_auroc", "error_auroc_band")
+
+
+def about_evaluation(
+    dataset: PreparedPairs,
+    bundle: str,
+    labels: Sequence[int],
+    checkpoint: str | Path | None = None,
+    parameters: int | None = None,
+) -> dict[str, Any]:
+    """Return what metrics.json begins with; a method that is not trained has no weights and parameters (null)."""
+    return {
+        "dataset": dataset.dataset.name,
+        "split": dataset.split,
+        "bundle": bundle,
+        "checkpoint": str(checkpoint) if checkpoint else None,
+        "checkpoint_sha256": file_hash(checkpoint) if checkpoint else None,
+        "parameters": parameters,
+        "labels": list(labels),
+    }
+
+
+def write_evaluation(
+    output_dir: Path,
+    rows: Sequence[Row],
+    curves: Sequence[Curve],
+    examples: Mapping[str, Mapping[str, NDArray]],
+    map_name: str | None,
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write all files of an evaluation and return what metrics.json says.
+
+    Args:
+        output_dir: made if it is not there.
+        rows: of the pairs, in the split's order, as ``score_example`` makes them.
+        curves: their sparsification curves.
+        examples: pair id -> arrays of the pairs to keep whole.
+        map_name: what the uncertainty map is; None for a method without one.
+        about: what was evaluated (`about_evaluation`).
+
+    Raises:
+        InputError: if a file cannot be written.
+    """
+    result, names = summarise(rows, about), metric_names(rows)
+    write_csv(output_dir / "metrics.csv", rows, [*IDENTITY, *names])
+    write_csv(output_dir / "patients.csv", patients(rows), ["subject", "group", "pairs", *names])
+    write_sparsification(output_dir / "sparsification.csv", curves)
+    write_examples(output_dir / "examples.npz", examples, map_name)
+    write_json(output_dir / "metrics.json", result)  # last: a folder without it is unfinished
+    return result
 
 
 def metric_names(rows: Sequence[Row]) -> list[str]:
@@ -64,7 +118,8 @@ def patients(rows: Sequence[Row]) -> list[Row]:
 def summarise(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of metrics.json: ``about`` it, then means, deviations and counts over the pairs.
 
-    ``not_computed`` counts the pairs without each metric. ``seconds_per_pair`` is the median.
+    ``not_computed`` counts the pairs without each metric, ``failed`` those without a finite field, of which nothing
+    could be computed. ``seconds_per_pair`` is the median.
     """
     columns = {name: values_of(rows, name) for name in metric_names(rows)}
     seconds = columns.pop("seconds")
@@ -72,14 +127,20 @@ def summarise(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **about,
         "pairs": len(rows),
+        "failed": missing["folding_percent"],
         "subjects": len({row["subject"] for row in rows}),
         "protocols": _protocols(columns, ""),
         "undeformed": _protocols(columns, "undeformed/"),
         **{name: summary(columns[name])["mean"] for name in PLAIN},
-        "seconds_per_pair": float(np.median(seconds)),
+        "seconds_per_pair": _median(seconds),
         "not_computed": {name: count for name, count in missing.items() if count},
         "truth": {name: summary(columns[name]) for name in TRUTH if name in columns},
     }
+
+
+def _median(values: NDArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else nan
 
 
 def _protocols(columns: Mapping[str, NDArray], prefix: str) -> dict[str, dict[str, Any]]:
@@ -112,7 +173,11 @@ def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:
 
 
 def write_examples(path: Path, examples: Mapping[str, Mapping[str, NDArray]], map_name: str | None) -> None:
-    """Write id -> arrays as ``<n>/<name>``, and ``meta``: a JSON string of the ids and the map's name."""
+    """Write id -> arrays as ``<n>/<name>``, and ``meta``: a JSON string of the ids and the map's name.
+
+    A pair without a finite field, which no figure can show, is left out; metrics.json counts it as failed.
+    """
+    examples = {name: each for name, each in examples.items() if np.isfinite(each["ddf"]).all()}
     arrays = {f"{n}/{name}": array for n, each in enumerate(examples.values()) for name, array in each.items()}
     meta = json.dumps({"ids": list(examples), "uncertainty": map_name})
     buffer = io.BytesIO()

@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..data import prepared
-from ..data.geometry import spacing_of
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
-from ..io import file_hash, load_weights, read_affine
+from ..io import load_weights
 from ..metrics import Curve
 from ..spatial import warp
 from . import evaluation_tables as tables
-from .evaluation_scores import score_pair
+from .evaluation_scores import examples_of, score_example
 from .inference import image_of
+from .inference_path import path_fields
 from .inferer import BatchInferer
 
-LABELS = ("moving_label", "fixed_label")
+PATH_STEPS = 8  # of a continuous deformation, both ends included
 
 
 class ImageBatches:
@@ -72,7 +72,8 @@ class RegistrationEvaluator(SupervisedEvaluator):
         batch_size: pairs at once; None is 16 in 2D and 1 in 3D. ``seconds`` depends on it.
         inferer: what runs the network and times it.
         labels: the labels that count; None is what the data set evaluates.
-        examples: how many pairs examples.npz keeps.
+        examples: how many pairs examples.npz keeps, or their ids. Where the estimator has a continuous deformation
+            (``path(moving, fixed, etas)``), "path" (PATH_STEPS, *spatial) is the moving image along it.
         val_handlers: further handlers; ``state.output`` has "pred" and ``state.batch`` the "index" of its pairs.
 
     Raises:
@@ -90,7 +91,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         batch_size: int | None = None,
         inferer: BatchInferer | None = None,
         labels: Sequence[int] | None = None,
-        examples: int = 4,
+        examples: int | Sequence[str] = 4,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
         if network.spatial_dims != dataset.spatial_dims:
@@ -116,8 +117,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         self.bundle, self.labels = bundle, tuple(dataset.dataset.evaluated_labels if labels is None else labels)
         maps = [name for name in network.channels[dataset.spatial_dims :] if name != "warped"]
         self.map_name: str | None = maps[0] if maps else None
-        wanted = np.linspace(0, len(dataset) - 1, min(examples, len(dataset))).round()
-        self._wanted = {int(index) for index in wanted}
+        self._wanted = examples_of(examples, len(dataset)) if isinstance(examples, int) else _numbers(dataset, examples)
         self.add_event_handler(Events.ITERATION_COMPLETED, self._score)
 
     def run(self, global_epoch: int = 1) -> None:
@@ -129,8 +129,11 @@ class RegistrationEvaluator(SupervisedEvaluator):
         self._examples: dict[str, dict[str, np.ndarray]] = {}
         with tqdm(total=len(self.dataset), desc="evaluating", unit="pair", disable=None) as self._bar:
             super().run(global_epoch)
-        self.summary = tables.summarise(self.rows, self._about())
-        self._write()
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        about = tables.about_evaluation(self.dataset, self.bundle, self.labels, self.checkpoint, parameters)
+        self.summary = tables.write_evaluation(
+            self.output_dir, self.rows, self._curves, self._examples, self.map_name, about
+        )
         print(headline(self.summary, self.output_dir))
 
     def _score(self, engine: Engine) -> None:
@@ -140,45 +143,30 @@ class RegistrationEvaluator(SupervisedEvaluator):
             self._bar.update()
 
     def _score_one(self, index: int, pred: np.ndarray, seconds: float) -> None:
-        dims, pair = self.dataset.spatial_dims, self.dataset.pairs[index]
-        arrays = prepared.load_arrays(self.dataset.dataset, pair, (*prepared.IMAGE_KEYS, *LABELS, *prepared.TRUTH_KEYS))
+        dims = self.dataset.spatial_dims
         prediction = {"ddf": pred[:dims], "warped": pred[-1]} | ({"uncertainty": pred[dims]} if self.map_name else {})
-        spacing = spacing_of(read_affine(self.dataset.dataset.root / pair["fixed"]))[:dims]
-        scores, curve = score_pair(arrays, prediction, self.map_name, self.labels, spacing)
-        identity = {key: pair.get(key) for key in tables.IDENTITY}
-        truth = {key: scores.pop(key) for key in tables.TRUTH if key in scores}
-        self.rows.append({**identity, **scores, "seconds": seconds, **truth})
-        self._curves.append(curve)
+        scored = score_example(self.dataset, index, prediction, self.map_name, self.labels, seconds)
+        self.rows.append(scored.row)
+        self._curves.append(scored.curve)
         if index in self._wanted:
-            self._examples[pair["id"]] = _example(arrays, prediction)
+            self._examples[scored.row["id"]] = scored.arrays | self._path(scored.arrays)
 
-    def _about(self) -> dict[str, Any]:
-        return {
-            "dataset": self.dataset.dataset.name,
-            "split": self.dataset.split,
-            "bundle": self.bundle,
-            "checkpoint": str(self.checkpoint) if self.checkpoint else None,
-            "checkpoint_sha256": file_hash(self.checkpoint) if self.checkpoint else None,
-            "labels": list(self.labels),
-        }
-
-    def _write(self) -> None:
-        names = tables.metric_names(self.rows)
-        tables.write_csv(self.output_dir / "metrics.csv", self.rows, [*tables.IDENTITY, *names])
-        patients = tables.patients(self.rows)
-        tables.write_csv(self.output_dir / "patients.csv", patients, ["subject", "group", "pairs", *names])
-        tables.write_sparsification(self.output_dir / "sparsification.csv", self._curves)
-        tables.write_examples(self.output_dir / "examples.npz", self._examples, self.map_name)
-        tables.write_json(self.output_dir / "metrics.json", self.summary)  # last: a folder without it is unfinished
+    def _path(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The moving image on its way to the fixed one, for an architecture that has a way."""
+        if not hasattr(getattr(self.network, "estimator", None), "path"):
+            return {}
+        image = torch.from_numpy(np.stack([arrays[key] for key in prepared.IMAGE_KEYS]))[None]
+        fields = path_fields(self.network, image.to(self.state.device), PATH_STEPS)[:, 0]
+        moving = image[:, :1].expand(PATH_STEPS, *[-1] * (image.ndim - 1))
+        return {"path": warp(moving, fields)[:, 0].numpy()}
 
 
-def _example(arrays: dict[str, np.ndarray], prediction: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    kept = {key: arrays[key] for key in (*prepared.IMAGE_KEYS, *LABELS) if key in arrays} | prediction
-    if "moving_label" in arrays:
-        label = torch.from_numpy(arrays["moving_label"])[None, None]
-        warped = warp(label.float(), torch.from_numpy(prediction["ddf"])[None], mode="nearest")
-        kept["warped_label"] = warped[0, 0].numpy().astype(np.uint8)
-    return kept
+def _numbers(dataset: PreparedPairs, ids: Sequence[str]) -> list[int]:
+    known = {pair["id"]: number for number, pair in enumerate(dataset.pairs)}
+    if unknown := [each for each in ids if each not in known]:
+        raise InputError(f"examples: {unknown[0]!r} is no pair of split {dataset.split!r}; pairs have ids like "
+                         f"{next(iter(known))!r}.")
+    return [known[each] for each in ids]
 
 
 def headline(summary: dict[str, Any], output_dir: Path) -> str:

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..io import load_weights
 from .inference_cases import PairsToRegister
 from .inference_output import write_case
+from .inference_path import check_path, path_fields, write_path
 from .inferer import BatchInferer
 
 
@@ -34,9 +35,11 @@ class RegistrationInference(SupervisedEvaluator):
         checkpoint: weights to load, strictly; None leaves the network as it is.
         inferer: how the slices of a stack go through the network.
         val_handlers: further handlers; ``state.output`` has "pred" and ``state.batch`` the "case".
+        path_steps: images of the way from the moving to the warped image to write, ``<name>_path.nii.gz``, for a
+            network whose estimator has a ``path``; 0 writes none.
 
     Raises:
-        InputError: a network for other dimensions, or weights, input or output that cannot be used.
+        InputError: a network for other dimensions or without a path, or weights, input or output that cannot be used.
     """
 
     def __init__(
@@ -48,13 +51,15 @@ class RegistrationInference(SupervisedEvaluator):
         checkpoint: str | Path | None = None,
         inferer: Inferer | None = None,
         val_handlers: Sequence[Any] | None = None,
+        path_steps: int = 0,
     ) -> None:
         device = torch.device(device)
+        check_path(network, path_steps)
         if network.spatial_dims != dataset.spatial_dims:
             raise InputError(f"spatial_dims is {dataset.spatial_dims} but the network is {network.spatial_dims}D.")
         if checkpoint:
             load_weights(network, checkpoint)
-        self.output_dir, self.files = Path(output_dir), []
+        self.output_dir, self.files, self.path_steps = Path(output_dir), [], path_steps
         super().__init__(
             device=device,
             val_data_loader=dataset,
@@ -78,6 +83,9 @@ class RegistrationInference(SupervisedEvaluator):
     def _write(self, engine: Engine) -> None:
         case = engine.state.batch["case"]
         self.files += write_case(case, engine.state.output[Keys.PRED], self.channels, self.output_dir)
+        if self.path_steps:
+            fields = path_fields(self.network, engine.state.output[Keys.IMAGE], self.path_steps)
+            self.files.append(write_path(case, fields, self.output_dir))
         self._bar.update()
 
 

@@ -36,22 +36,28 @@ def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: st
     dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
     pred = pred.detach().float().cpu()
     ddf = case.region.place_field(pred[:, :dims], grid)
-    outputs = {"warped": _warped(case.moving.astype(np.float32), ddf, case)}
+    outputs = {"warped": warped_image(case.moving.astype(np.float32), ddf, case)}
     if case.moving_label is not None:
-        outputs["warped_label"] = _warped(case.moving_label, ddf, case)
+        outputs["warped_label"] = warped_image(case.moving_label, ddf, case)
     for channel, name in enumerate(channels):
         if name in OUTSIDE:
             placed = case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])
             outputs[name] = _from_batch(placed[:, 0], case)
-    start = Path(output_dir) / case.folder / case.name
-    files = {name: start.with_name(f"{start.name}_{name}.nii.gz") for name in (*outputs, "displacement")}
+    files = {name: file_of(case, name, output_dir) for name in (*outputs, "displacement")}
     for name, array in outputs.items():
         save_image(files[name], array, case.affine)
     write_displacement(files["displacement"], _from_batch(ddf, case), case.affine)
     return list(files.values())
 
 
-def _warped(array: np.ndarray, ddf: Tensor, case: Case) -> np.ndarray:
+def file_of(case: Case, name: str, output_dir: str | Path) -> Path:
+    """The file of a case's output ``name``."""
+    start = Path(output_dir) / case.folder / case.name
+    return start.with_name(f"{start.name}_{name}.nii.gz")
+
+
+def warped_image(array: np.ndarray, ddf: Tensor, case: Case) -> np.ndarray:
+    """A native image (float: linear) or label (nearest) under ``ddf`` (S, D, *grid), in the shape that it has."""
     mode = "bilinear" if array.dtype.kind == "f" else "nearest"
     batch = to_batch(array, case.spatial_dims).float()
     warped = _from_batch(warp(batch, ddf, mode=mode)[:, 0], case)

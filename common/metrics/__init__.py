@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .detection import BAND, border_band, error_auroc, error_auroc_band
 from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
 from .overlap import Overlap, overlap
 from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
@@ -12,6 +13,7 @@ from .table import METRICS, Metric
 from .truth import Calibration, endpoint_error, score_auroc, variance_calibration, variance_spearman
 
 __all__ = [
+    "BAND",
     "LOG_FLOOR",
     "METRICS",
     "PROTOCOLS",
@@ -22,9 +24,12 @@ __all__ = [
     "Overlap",
     "auroc",
     "average_labels",
+    "border_band",
     "compare",
     "compare_patients",
     "endpoint_error",
+    "error_auroc",
+    "error_auroc_band",
     "evaluate_labels",
     "evaluate_pair",
     "folding_percent",

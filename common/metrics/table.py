@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
+from .detection import error_auroc, error_auroc_band
 from .jacobian import folding_percent, sd_log_jacobian
 from .overlap import Spacing, overlap
 from .ranks import spearman
@@ -81,6 +82,8 @@ METRICS: dict[str, Metric] = {
     "ause": Metric(ause, "intensity²", False, "AUSE"),
     "aurg": Metric(aurg, "intensity²", True, "AURG"),
     "spearman": Metric(spearman, "", True, "Spearman, uncertainty and squared error"),
+    "error_auroc": Metric(error_auroc, "", True, "AUROC of label errors, image"),
+    "error_auroc_band": Metric(error_auroc_band, "", True, "AUROC of label errors, near borders"),
     "endpoint_error": Metric(endpoint_error, "voxels", False, "Endpoint error"),
     "variance_spearman": Metric(variance_spearman, "", True, "Spearman, predicted and true variance"),
     "score_auroc": Metric(score_auroc, "", True, "AUROC of non-correspondence"),

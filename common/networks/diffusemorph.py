@@ -35,8 +35,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 class DiffuseMorph(nn.Module):
     """Register ``moving`` to ``fixed`` along the score of a conditional diffusion model (Kim et al., ECCV 2022).
 
-    The score network looks at moving, fixed and a noisy fixed image and predicts the noise (section 3.2); the
-    deformation network looks at moving and that prediction and gives the displacement, without integration.
+    The score network looks at moving, fixed and a noisy fixed image and predicts the noise; the deformation network
+    looks at moving and that prediction and gives the displacement, without integration.
     T = 2000 steps, beta linear from 1e-6 to 1e-2. Training draws a step per pair and its noise from torch's global
     generator; evaluation is deterministic: step 0, and the fixed image itself in place of the noisy one.
 
@@ -45,29 +45,37 @@ class DiffuseMorph(nn.Module):
     ``published`` has the paper's sizes, in 2D: a score network of 15,936,897 parameters (15.94 M published; MONAI's
     ``DiffusionModelUNet`` of the same channels has 16,490,049, for a wider embedding of the step) and a deformation
     network of 74,667,842 (74.74 M published, whose exact layers the paper does not list). ``small`` is made for a CPU:
-    both networks work on patches of 2 voxels an axis, so that nothing but noise and images has full resolution, and
-    its field is interpolated from half resolution.
+    nothing but images and noise has full resolution, since its networks work on patches (the score network of 4 voxels
+    an axis in 2D and 2 in 3D, the deformation network of 2), and its field is interpolated from half resolution.
 
     Args:
         spatial_dims: 2 or 3.
         variant: "small" or "published".
         diffusion_weight: of the noise loss, where the data term's weight is 1. AdaCS's experiments weigh noise loss,
             data term and smoothness 1 : 20 : 1, hence 0.05 (and 0.05 for lambda).
+        clean_share: of the training pairs, how many are shown as in evaluation, at step 0 and without noise or noise
+            loss. As published none is, and evaluation asks of the networks what one pair in 2000 has shown them.
 
     Raises:
-        InputError: if ``spatial_dims`` is not 2 or 3, or there is no such variant.
+        InputError: if ``spatial_dims`` is not 2 or 3, there is no such variant, or a share outside [0, 1].
     """
 
-    def __init__(self, spatial_dims: int = 2, variant: str = "small", diffusion_weight: float = 0.05) -> None:
+    def __init__(
+        self,
+        spatial_dims: int = 2,
+        variant: str = "small",
+        diffusion_weight: float = 0.05,
+        clean_share: float = 0.0,
+    ) -> None:
         super().__init__()
         if spatial_dims not in CONV:
             raise InputError(f"spatial_dims is {spatial_dims}: it must be 2 or 3.")
         if variant not in VARIANTS:
             raise InputError(f"variant is {variant!r}: it must be one of {', '.join(VARIANTS)}.")
-        self.spatial_dims, self.diffusion_weight = spatial_dims, diffusion_weight
-        sizes = {
-            name: {**size, "patch": size["patch"][spatial_dims]} for name, size in VARIANTS[variant].items()
-        }
+        if not 0 <= clean_share <= 1:
+            raise InputError(f"clean_share is {clean_share}: it must be between 0 and 1.")
+        self.spatial_dims, self.diffusion_weight, self.clean_share = spatial_dims, diffusion_weight, clean_share
+        sizes = {name: {**size, "patch": size["patch"][spatial_dims]} for name, size in VARIANTS[variant].items()}
         self.score = ScoreUNet(spatial_dims, in_channels=3, **sizes["score"])
         self.field = DeformationNetwork(spatial_dims, **sizes["field"])
         self.scheduler = DDPMScheduler(STEPS, "linear_beta", beta_start=1e-6, beta_end=1e-2)
@@ -76,14 +84,18 @@ class DiffuseMorph(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
         """The deformation of two images (B, 1, *spatial) of any equal size.
 
-        In training mode ``auxiliary`` holds the noise loss (Eq. 6), weighted, under "diffusion".
+        In training mode ``auxiliary`` holds the noise loss, weighted, under "diffusion".
         """
         if not self.training:
             return Deformation(self._displacement(moving, self._score(moving, fixed)))
         noise = torch.randn_like(fixed, dtype=torch.float32)
         steps = torch.randint(STEPS, (len(fixed),), device=fixed.device)
-        score = self._score(moving, fixed, self.scheduler.add_noise(fixed.float(), noise, steps), steps)
-        diffusion = self.diffusion_weight * F.mse_loss(score, noise)
+        clean = torch.rand(len(fixed), device=fixed.device) < self.clean_share
+        noisy = self.scheduler.add_noise(fixed.float(), noise, steps)
+        noisy = torch.where(clean.view(-1, *[1] * (fixed.dim() - 1)), fixed.float(), noisy)
+        score = self._score(moving, fixed, noisy, steps.masked_fill(clean, 0))
+        error = (score - noise).square().flatten(1).mean(1)  # of each pair
+        diffusion = self.diffusion_weight * (error * ~clean).sum() / (~clean).sum().clamp(min=1)
         return Deformation(self._displacement(moving, score), auxiliary={"diffusion": diffusion})
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
@@ -94,7 +106,7 @@ class DiffuseMorph(nn.Module):
         return self(fixed, moving)
 
     def path(self, moving: Tensor, fixed: Tensor, etas: Sequence[float]) -> Tensor:
-        """The continuous deformation (section 3.3): fields (len(etas), B, D, *spatial) along ``eta * score``.
+        """The continuous deformation: fields (len(etas), B, D, *spatial) along ``eta * score``.
 
         Deterministic in either mode. 1 is the field of the registration; 0 is what the network gives without any
         score, which is near the identity only as far as training has made it so.

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from common.data.loader import PairLoader
 from common.data.pairs import PreparedPairs
 from common.data.prepared import Dataset, read, save_image, write
+from common.engines import evaluation_tables as tables
+from common.engines.evaluation_scores import examples_of, score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.engines.validation import quick_metrics
 from common.errors import InputError
@@ -136,6 +138,7 @@ def test_the_files_are_those_of_the_contract(tmp_path: Path) -> None:
     assert [row["id"] for row in rows] == ["a0", "a1", "a2", "b0", "b1", "b2"]
     assert [*rows[0]][:4] == ["id", "subject", "group", "slice"]
     assert {"published/asd", "standard/asd_mm", "undeformed/published/hd95", "spearman", "seconds"} <= set(rows[0])
+    assert {"error_auroc", "error_auroc_band"} <= set(rows[0])
     patients = rows_of(output / "patients.csv")
     assert [(row["subject"], row["group"], row["pairs"]) for row in patients] == [("a", "G", "3"), ("b", "G", "3")]
     mean = np.mean([float(row["standard/dsc"]) for row in rows[1:3]])
@@ -151,6 +154,67 @@ def test_the_files_are_those_of_the_contract(tmp_path: Path) -> None:
         assert examples["1/ddf"].shape == (2, 21, 19)
         names = {"moving", "fixed", "warped", "ddf", "uncertainty", "moving_label", "fixed_label", "warped_label"}
         assert {name for name in examples.files if name.startswith("1/")} == {f"1/{name}" for name in names}
+
+
+def test_a_map_that_is_the_label_error_finds_it(tmp_path: Path) -> None:
+    pairs = PreparedPairs(prepared_set(tmp_path / "data", 2), "test")
+    still = {"ddf": np.zeros((2, 21, 19), np.float32), "warped": np.zeros((21, 19), np.float32)}
+    first = score_example(pairs, 1, still, None, (2,), 0.1)
+    assert np.isnan(first.row["error_auroc"]) and np.isnan(first.row["error_auroc_band"])  # no map
+    wrong = (first.arrays["warped_label"] != first.arrays["fixed_label"]).astype(np.float32)
+    for name, uncertainty in (("displacement_log_variance", wrong), ("score", 1 - wrong)):
+        row = score_example(pairs, 1, still | {"uncertainty": uncertainty}, name, (2,), 0.1).row
+        assert row["error_auroc"] == row["error_auroc_band"] == 1
+    perfect = {"ddf": np.float32(SHIFT[:2])[:, None, None] * np.ones((1, 21, 19), np.float32), "warped": wrong}
+    row = score_example(pairs, 1, perfect | {"uncertainty": wrong}, "score", (2,), 0.1).row
+    assert np.isnan(row["error_auroc"])  # no error
+
+
+def test_another_method_writes_the_same_files_and_failed_pairs_are_counted(tmp_path: Path) -> None:
+    pairs = PreparedPairs(prepared_set(tmp_path / "data", 2), "test")
+    reference = evaluate(pairs.dataset.root, Constant(SHIFT[:2]), tmp_path / "network")
+    field = np.float32(SHIFT[:2])[:, None, None] * np.ones((1, 21, 19), np.float32)
+    scored = []
+    for index in range(len(pairs)):
+        warped = warp(pairs[index]["moving"][None], torch.from_numpy(field)[None])[0, 0].numpy()
+        prediction = None if index == 4 else {"ddf": field, "warped": warped}
+        scored.append(score_example(pairs, index, prediction, None, (2,), 0.5 if prediction else np.nan))
+    about = tables.about_evaluation(pairs, "elastix", (2,))
+    kept = {scored[i].row["id"]: scored[i].arrays for i in examples_of(2, len(pairs))}
+    rows, curves = [each.row for each in scored], [each.curve for each in scored]
+    summary = tables.write_evaluation(tmp_path / "out", rows, curves, kept, None, about)
+    assert (summary["bundle"], summary["checkpoint"], summary["failed"]) == ("elastix", None, 1)
+    assert (reference.summary["failed"], summary["seconds_per_pair"]) == (0, 0.5)
+    assert summary["not_computed"]["standard/dsc"] == reference.summary["not_computed"]["standard/dsc"] + 1
+    assert summary["undeformed"] == reference.summary["undeformed"]
+    written = rows_of(tmp_path / "out" / "metrics.csv")
+    method = [name for name in written[4] if name not in tables.IDENTITY and "undeformed" not in name]
+    assert {written[4][name] for name in method} == {""}
+    for mine, theirs in zip(written, rows_of(tmp_path / "network" / "metrics.csv"), strict=True):
+        assert list(mine) == list(theirs)
+        assert mine["id"] == "b1" or mine | {"seconds": ""} == theirs | {"seconds": ""}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {p.name for p in (tmp_path / "network").iterdir()}
+
+
+class Way(nn.Module):
+    """An estimator whose way is a straight line."""
+
+    def path(self, moving: Tensor, fixed: Tensor, etas: list[float]) -> Tensor:
+        shift = torch.tensor(SHIFT[:2]).view(2, 1, 1).expand(len(moving), 2, *moving.shape[2:])
+        return torch.stack([eta * shift for eta in etas])
+
+
+def test_examples_may_be_named_and_keep_the_way_of_a_network_that_has_one(tmp_path: Path) -> None:
+    root, network = prepared_set(tmp_path / "data", 2), Constant(SHIFT[:2])
+    network.estimator = Way()
+    evaluate(root, network, tmp_path / "out", examples=["b1", "a2"])
+    with np.load(tmp_path / "out" / "examples.npz") as examples:
+        assert json.loads(str(examples["meta"]))["ids"] == ["a2", "b1"]  # in the split's order
+        path, moving, warped = (examples[f"1/{name}"] for name in ("path", "moving", "warped"))
+    assert path.shape == (8, 21, 19)
+    assert np.allclose(path[0], moving, atol=1e-5) and np.allclose(path[-1], warped, atol=1e-5)
+    with pytest.raises(InputError, match="'c9' is no pair of split 'test'"):
+        evaluate(root, network, tmp_path / "out", examples=["c9"])
 
 
 def test_pairs_without_labels_or_map_are_fine(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ MAIN: tuple[Column, ...] = (
     Column(("ause",), "AUSE", UNCERTAINTY, "10⁻⁴", "lower", 2,
            "Area between the sparsification curve and its oracle: 0 when the uncertainty ranks the squared intensity "
            "errors perfectly. It scales with the error itself.", scale=1e4),
+    Column(("error_auroc",), "Error AUROC", UNCERTAINTY, "", "higher", 3,
+           "Area under the ROC curve of the uncertainty as a detector of voxels whose warped label is not the fixed "
+           "one, over the image: 0.5 is chance. It is high for any map that is high near edges."),
+    Column(("error_auroc_band",), "AUROC, borders", UNCERTAINTY, "", "higher", 3,
+           "The same over the voxels within 3 voxels of a border of the fixed labels, where most errors are: which "
+           "part of a border is wrong?"),
     Column(("seconds_per_pair",), "Time", SPEED, "ms/pair", "lower", 1,
            "Median computing time of a pair, on the machine and with the batch size of the evaluation.", scale=1000),
     Column(("truth", "endpoint_error"), "Endpoint error", TRUTH, "px", "lower", 2,
@@ -99,11 +105,15 @@ FURTHER: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Value:
-    """One number of metrics.json: the mean, its SD over pairs and the pairs it was computed of, where they stand."""
+    """One number of metrics.json: the mean, its SD and the pairs it was computed of, where they stand.
+
+    The SD is over pairs, or over seeds where a row is of several. ``note`` is printed below it.
+    """
 
     mean: float = math.nan
     sd: float = math.nan
     n: int | None = None
+    note: str = ""
 
     def __bool__(self) -> bool:
         return not math.isnan(self.mean)
@@ -115,7 +125,7 @@ def value(summary: Mapping[str, Any], path: Sequence[str]) -> Value:
     for key in path:
         node = node.get(key) if isinstance(node, Mapping) else None
     if isinstance(node, Mapping):
-        return Value(_number(node.get("mean")), _number(node.get("sd")), node.get("n"))
+        return Value(_number(node.get("mean")), _number(node.get("sd")), node.get("n"), node.get("note", ""))
     return Value(_number(node))
 
 

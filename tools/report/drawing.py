@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,13 @@ from .evaluations import Evaluation
 from .examples import Example
 from .figures.distribution import distribution
 from .figures.pair import PairRow, pair_figure
+from .figures.path import path_animation
 from .figures.sparsification import Curves, sparsification
 from .figures.style import Look, look, to_svg
 from .figures.training import training, validation
 from .figures.truth import comparable, endpoint_error, endpoint_figure, uncertainty_figure
 from .runs import Run
-from .table import UNREGISTERED
+from .table import UNREGISTERED, split_undeformed
 
 GAMMA = 0.5  # of the hetero weight, as published
 MOST_ROWS = 40  # of all pair figures together: about 3 MB
@@ -27,7 +29,7 @@ CURVES = ("fraction", "model", "oracle", "random")
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure of the page: an SVG element, its text alternative and its caption."""
+    """One figure of the page: an SVG element (or an image's), its text alternative and its caption."""
 
     svg: str
     alt: str
@@ -35,8 +37,9 @@ class Picture:
 
 
 def looks(evaluations: Sequence[Evaluation]) -> dict[str, Look]:
-    """Return the methods' colours and dashes, the same in every figure."""
-    return {each.name: look(i) for i, each in enumerate(evaluations)}
+    """Return the methods' colours and dashes, the same in every figure; no registration has none."""
+    _, methods = split_undeformed(evaluations)
+    return {each.name: look(i) for i, each in enumerate(methods)}
 
 
 def weight(evaluation: Evaluation, view: Example) -> np.ndarray | None:
@@ -74,19 +77,41 @@ def _find(evaluation: Evaluation, pair: str) -> Example:
     return next(example for example in evaluation.examples if example.id == pair)
 
 
-def pair_picture(evaluations: Sequence[Evaluation], pair: str, number: int, labels: Sequence[int]) -> Picture:
-    """Draw one pair as every method registers it."""
+def pair_rows(evaluations: Sequence[Evaluation], pair: str) -> list[PairRow]:
+    """Return one pair as each method registers it; each of them must have kept it."""
     rows = []
     for each in evaluations:
         view = _find(each, pair).view()
         dsc = float(each.values("standard/dsc", [pair])[0])
         rows.append(PairRow(each.name, view, weight(each, view), dsc))
+    return rows
+
+
+def pair_picture(evaluations: Sequence[Evaluation], pair: str, number: int, labels: Sequence[int]) -> Picture:
+    """Draw one pair as every method registers it."""
     before = float(evaluations[0].values("undeformed/standard/dsc", [pair])[0])
-    figure = pair_figure(rows, labels, None if np.isnan(before) else before)
+    return draw_pair(pair_rows(evaluations, pair), pair, f"pair{number}", labels, before)
+
+
+def draw_pair(rows: Sequence[PairRow], pair: str, name: str, labels: Sequence[int], before: float,
+              scaled_by: Sequence[PairRow] = ()) -> Picture:
+    """Draw the rows of one pair; ``before`` is its overlap without registration, ``name`` unique on the page."""
+    figure = pair_figure(rows, labels, None if np.isnan(before) else before, scaled_by)
     overlaps = ", ".join(f"{row.name} {row.dsc:.1f} %" for row in rows if not np.isnan(row.dsc))
     alt = (f"Pair {pair}: moving and fixed image, then for each method the warped image with label outlines, the "
            f"deformed grid, the residual, the Jacobian determinant, the uncertainty and the weight. {overlaps}")
-    return Picture(to_svg(figure, f"pair{number}"), alt, f"Pair {pair}")
+    return Picture(to_svg(figure, name), alt, f"Pair {pair}")
+
+
+def path_picture(evaluation: Evaluation, pair: str) -> Picture | None:
+    """Show a pair's continuous deformation as an animation, where the method has one."""
+    view = _find(evaluation, pair).view()
+    if view.path is None:
+        return None
+    encoded = base64.b64encode(path_animation(view.path, view.fixed)).decode()
+    image = f'<img src="data:image/webp;base64,{encoded}" alt="" style="display:block;max-width:100%">'
+    alt = f"Pair {pair}, {evaluation.name}: the moving image deformed step by step into the fixed one, and back"
+    return Picture(image, alt, f"Pair {pair}: {evaluation.name}")
 
 
 def truth_pictures(evaluations: Sequence[Evaluation], pair: str, number: int) -> list[Picture]:
@@ -124,7 +149,7 @@ def distribution_picture(evaluations: Sequence[Evaluation], reference: Evaluatio
     """Draw the Dice overlap of every pair, and its difference to the reference."""
     ids = reference.ids
     values = {UNREGISTERED: reference.values("undeformed/standard/dsc", ids)}
-    values |= {each.name: each.values("standard/dsc", ids) for each in evaluations}
+    values |= {each.name: each.values("standard/dsc", ids) for each in split_undeformed(evaluations)[1]}
     values = {name: row for name, row in values.items() if np.isfinite(row).any()}
     if not set(values) - {UNREGISTERED}:
         return None

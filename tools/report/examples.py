@@ -23,8 +23,9 @@ OPTIONAL = ("moving_label", "fixed_label", "warped_label", "uncertainty")
 class Example:
     """One pair as one method sees it: images and maps (*spatial), fields (D, *spatial) in voxels.
 
-    ``uncertainty_name`` says what ``uncertainty`` holds ("log_variance" or "score"); ``truth_*`` and the maps that
-    a method or a data set has not are None.
+    ``uncertainty_name`` says what ``uncertainty`` holds ("log_variance", "score" or "displacement_log_variance");
+    ``path`` (steps, *spatial) is the moving image along a continuous deformation; ``truth_*`` and what a method or a
+    data set has not are None.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Example:
     warped_label: np.ndarray | None = None
     uncertainty: np.ndarray | None = None
     uncertainty_name: str | None = None
+    path: np.ndarray | None = None
     jacobian: np.ndarray | None = None
     truth_displacement: np.ndarray | None = None
     truth_variance: np.ndarray | None = None
@@ -57,7 +59,8 @@ class Example:
         jacobian = _jacobian(self.ddf) if self.fixed.shape[-1] > 1 else _jacobian(self.ddf[:2, ..., 0])[..., None]
         k = self._slice()
         fields = ("ddf", "truth_displacement")
-        maps = [name for name in (*REQUIRED, *OPTIONAL, *(f"truth_{key}" for key in TRUTH_KEYS)) if name not in fields]
+        names = (*REQUIRED, *OPTIONAL, "path", *(f"truth_{key}" for key in TRUTH_KEYS))
+        maps = [name for name in names if name not in fields]
         cut = {name: getattr(self, name)[..., k] for name in maps if getattr(self, name) is not None}
         cut |= {name: getattr(self, name)[:2, ..., k] for name in fields if getattr(self, name) is not None}
         # forward differences have one value fewer along each axis
@@ -99,7 +102,11 @@ def _example(path: Path, n: int, pair: str, arrays: Mapping[str, np.ndarray], un
     found = {name: arrays[f"{n}/{name}"] for name in (*REQUIRED, *OPTIONAL) if f"{n}/{name}" in arrays}
     spatial = _spatial(path, pair, found["ddf"])
     fitted = {name: _fit(path, pair, name, array, spatial) for name, array in found.items()}
-    return Example(id=pair, **fitted, uncertainty_name=uncertainty if "uncertainty" in fitted else None)
+    path_of = arrays.get(f"{n}/path")
+    if path_of is not None and path_of.shape[1:] != spatial:
+        raise InputError(f"{path}: path of pair {pair!r} is {list(path_of.shape)}, not (steps, *spatial); evaluate "
+                         "again.")
+    return Example(id=pair, path=path_of, **fitted, uncertainty_name=uncertainty if "uncertainty" in fitted else None)
 
 
 def _spatial(path: Path, pair: str, ddf: np.ndarray) -> tuple[int, ...]:

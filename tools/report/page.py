@@ -17,7 +17,6 @@ from common.data.prepared import Dataset
 from . import drawing, table, words
 from .columns import FURTHER
 from .comparisons import all_tests, choose_reference, show_effect, show_p
-from .drawing import Picture
 from .evaluations import Evaluation
 from .runs import Run
 
@@ -42,9 +41,32 @@ def render(report: Report) -> str:
     Raises:
         InputError: the reference is not among the evaluations.
     """
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.get_template("template.html").render(_content(report))
+    return environment().get_template("template.html").render(_content(report))
+
+
+def environment(*folders: Path) -> jinja2.Environment:
+    """Return what renders the templates of ``folders`` and the report's own."""
+    return jinja2.Environment(loader=jinja2.FileSystemLoader([*folders, HERE]), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+
+
+def unescaped(text: str) -> str:
+    """Hand our own SVG, style or script to a template as it is."""
+    return jinja2.utils.markupsafe.Markup(text)
+
+
+def shared_content(evaluations: Sequence[Evaluation], reference: Evaluation) -> dict[str, Any]:
+    """Return what the macros and every page need, whatever else it shows."""
+    return {
+        "style": unescaped((HERE / "style.css").read_text(encoding="utf-8")),
+        "evaluations": evaluations,
+        "reference": reference,
+        "show_p": show_p,
+        "effect": show_effect,
+        "interval": words.interval,
+        "colours": {name: look.colour for name, look in drawing.looks(evaluations).items()},
+        "svg": lambda picture: unescaped(picture.svg),
+    }
 
 
 def _content(report: Report) -> dict[str, Any]:
@@ -53,26 +75,20 @@ def _content(report: Report) -> dict[str, Any]:
     rows, further = table.build(evaluations), table.build(evaluations, FURTHER)
     finding, *ground = words.headline(evaluations, reference)
     return {
-        "title": report.title or f"Registration of {first.summary['dataset']}, {_split(first)} pairs",
+        "title": report.title or f"Registration of {first.summary['dataset']}, {split_name(first)} pairs",
         "finding": finding,
         "ground": ground,
         "tiles": words.tiles(evaluations),
-        "style": jinja2.utils.markupsafe.Markup((HERE / "style.css").read_text(encoding="utf-8")),
         "rows": rows,
-        "groups": _groups(rows),
+        "groups": headings(rows),
         "further": further,
-        "further_groups": _groups(further),
+        "further_groups": headings(further),
         "glossary": {cell.column.term: cell.column.definition for cell in (*rows[0].cells, *further[0].cells)},
-        "evaluations": evaluations,
-        "reference": reference,
         "tests": all_tests(evaluations, reference),
-        "show_p": show_p,
-        "effect": show_effect,
-        "interval": words.interval,
-        "colours": {name: look.colour for name, look in drawing.looks(evaluations).items()},
         "dataset": report.dataset,
-        "commands": "\n".join([*(_evaluate(each, report.dataset) for each in evaluations), _command(report.command)]),
-        "settings": {each.name: _settings(each) for each in evaluations},
+        "commands": "\n".join([*(_evaluate(each, report.dataset) for each in evaluations), show_call(report.command)]),
+        "settings": {each.name: settings(each) for each in evaluations},
+        **shared_content(evaluations, reference),
         **_pictures(report, reference),
     }
 
@@ -80,7 +96,9 @@ def _content(report: Report) -> dict[str, Any]:
 def _pictures(report: Report, reference: Evaluation) -> dict[str, Any]:
     having, ids = drawing.shared_examples(report.evaluations)
     labels = report.evaluations[0].summary.get("labels") or ()
+    paths = (drawing.path_picture(each, pair) for pair in ids[:1] for each in having)
     return {
+        "paths": [picture for picture in paths if picture is not None],
         "pairs": [drawing.pair_picture(having, pair, i, labels) for i, pair in enumerate(ids)],
         "without_examples": [each.name for each in report.evaluations if not each.examples],
         "distribution": drawing.distribution_picture(report.evaluations, reference),
@@ -88,21 +106,16 @@ def _pictures(report: Report, reference: Evaluation) -> dict[str, Any]:
         "truths": [picture for i, pair in enumerate(ids[: drawing.TRUTH_PAIRS])
                    for picture in drawing.truth_pictures(having, pair, i)],
         "training": drawing.training_pictures(report.runs, drawing.looks(report.evaluations)),
-        "svg": _svg,
     }
 
 
-def _svg(picture: Picture) -> str:
-    """Hand an SVG of our own figures to the template unescaped."""
-    return jinja2.utils.markupsafe.Markup(picture.svg)
-
-
-def _split(evaluation: Evaluation) -> str:
+def split_name(evaluation: Evaluation) -> str:
+    """Return the split in words."""
     split = str(evaluation.summary["split"])
     return {"val": "validation", "train": "training"}.get(split, split)
 
 
-def _groups(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
+def headings(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
     """Return the headings above the columns, with the number of columns below each."""
     return [(name, len(list(members))) for name, members in groupby(cell.column.group for cell in rows[0].cells)]
 
@@ -118,12 +131,12 @@ def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", config, *given])
 
 
-def _command(arguments: Sequence[str]) -> str:
+def show_call(arguments: Sequence[str]) -> str:
     """Return a call, an option a line."""
     return shlex.join(arguments).replace(" --", " \\\n  --")
 
 
-def _settings(evaluation: Evaluation) -> dict[str, str]:
+def settings(evaluation: Evaluation) -> dict[str, str]:
     """Return what tells this evaluation apart from another of the same bundle."""
     told = {key: evaluation.summary.get(key) for key in ("bundle", "checkpoint", "checkpoint_sha256", "labels")}
     shown = {key: each if isinstance(each, str) else json.dumps(each) for key, each in told.items() if each is not None}

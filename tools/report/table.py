@@ -13,6 +13,7 @@ from .columns import FURTHER, MAIN, Column, Value, value
 from .evaluations import Evaluation
 
 UNREGISTERED = "no registration"
+BEFORE = "undeformed"  # the baseline that does not register
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Cell:
 
     @property
     def sd(self) -> str:
-        """The SD over pairs, or nothing where metrics.json has none."""
+        """The SD, or nothing where there is none."""
         return "" if math.isnan(self.value.sd) else self.column.show(self.value.sd * self.column.scale)
 
     @property
@@ -50,15 +51,26 @@ class Row:
 
 
 def build(evaluations: Sequence[Evaluation], columns: Sequence[Column] = MAIN) -> list[Row]:
-    """Return a row for no registration and one per evaluation, of the columns in which any of them has a value."""
-    summaries = [_undeformed(evaluations[0]), *(each.summary for each in evaluations)]
-    used = [column for column in columns if any(_is_worth(summary, column) for summary in summaries[1:])]
-    names, pairs = [UNREGISTERED, *(each.name for each in evaluations)], evaluations[0].summary["pairs"]
+    """Return a row for no registration and one per evaluation, of the columns in which any of them has a value.
+
+    The baseline that does not register, where it is among them, is the first row.
+    """
+    first, methods = split_undeformed(evaluations)
+    name, before = (first.name, first.summary) if first else (UNREGISTERED, undeformed_summary(methods[0]))
+    summaries = [before, *(each.summary for each in methods)]
+    used = [column for column in columns if any(_is_worth(summary, column) for summary in summaries[1:] or [before])]
+    names, pairs = [name, *(each.name for each in methods)], evaluations[0].summary["pairs"]
     rows = [
         Row(name, pairs, [_cell(summary, column, pairs) for column in used], _missing(summary))
         for name, summary in zip(names, summaries, strict=True)
     ]
     return _mark_best(rows)
+
+
+def split_undeformed(evaluations: Sequence[Evaluation]) -> tuple[Evaluation | None, list[Evaluation]]:
+    """Return the baseline that does not register, if it is there, and the methods."""
+    before = next((each for each in evaluations if each.summary["bundle"] == BEFORE), None)
+    return before, [each for each in evaluations if each is not before]
 
 
 def _is_worth(summary: dict, column: Column) -> bool:
@@ -82,7 +94,7 @@ def _missing(summary: dict) -> dict[int, list[str]]:
     return found
 
 
-def _undeformed(evaluation: Evaluation) -> dict:
+def undeformed_summary(evaluation: Evaluation) -> dict:
     """Return what metrics.json says of no registration, laid out as for a method."""
     summary = evaluation.summary
     missing = {key.removeprefix("undeformed/"): count for key, count in (summary.get("not_computed") or {}).items()
@@ -95,7 +107,7 @@ def _undeformed(evaluation: Evaluation) -> dict:
 def _mark_best(rows: list[Row]) -> list[Row]:
     """Mark the best method of each column, with those that print the same; nothing is best where all are alike."""
     methods = rows[1:]
-    best = [_best([row.cells[i] for row in methods]) for i in range(len(methods[0].cells))]
+    best = [_best([row.cells[i] for row in methods]) for i in range(len(rows[0].cells))]
     marked = [replace(row, cells=[replace(cell, best=cell.mean == best[i]) for i, cell in enumerate(row.cells)])
               for row in methods]
     return [rows[0], *marked]

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tools.report.drawing import weight
+from tools.report.drawing import draw_pair, looks, path_picture, weight
 from tools.report.evaluations import Evaluation, read_evaluation
 from tools.report.examples import Example
 from tools.report.figures import panels
 from tools.report.figures.distribution import distribution
+from tools.report.figures.pair import PairRow, _scales
 from tools.report.figures.style import PALETTE, look, to_svg
 from tools.report.figures.training import training
 from tools.report.runs import read_runs
@@ -87,6 +88,30 @@ def test_weights(evaluation: Evaluation) -> None:
     assert weight(nll, mapped) == 1  # the largest of its image
     assert weight(evaluation, replace(mapped, uncertainty_name="score")) is mapped.uncertainty
     assert weight(evaluation, replace(mapped, uncertainty=None)) is None
+
+
+def test_a_path_is_animated_and_a_method_without_one_has_no_picture(evaluation: Evaluation) -> None:
+    kept = evaluation.examples[0]
+    assert path_picture(evaluation, kept.id) is None
+    path = np.stack([kept.moving, kept.warped])
+    moved = replace(evaluation, examples=[replace(kept, path=path)])
+    picture = path_picture(moved, kept.id)
+    assert picture is not None and picture.svg.startswith('<img src="data:image/webp;base64,')
+
+
+def test_an_uncertainty_of_the_displacement_has_its_own_scale() -> None:
+    views = [example((8, 8), uncertainty=np.full((8, 8), level), uncertainty_name=name).view()
+             for level, name in ((-8.0, "log_variance"), (2.0, "displacement_log_variance"))]
+    rows = [PairRow(view.uncertainty_name or "", view, dsc=np.nan) for view in views]
+    whole = draw_pair(rows, "p", "whole", [], np.nan)
+    assert whole.svg.startswith("<svg")
+    scales = _scales(rows)
+    assert scales.variance.vmax < -7 and scales.motion.vmin > 1
+
+
+def test_no_registration_takes_no_colour(evaluation: Evaluation) -> None:
+    before = replace(evaluation, name="undeformed", summary=evaluation.summary | {"bundle": "undeformed"})
+    assert looks([before, evaluation]) == looks([evaluation])
 
 
 def test_svg_follows_the_page_and_keeps_its_ids_apart() -> None:

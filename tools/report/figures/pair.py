@@ -19,7 +19,8 @@ from .style import FIXED, MOVING, WARPED, WIDTH, styled
 NAME = 1.05  # inches left for the methods' names
 MOST = 6  # columns, which fill the page's width
 UNIT = Normalize(0, 1)
-KINDS = ("log_variance", "score")
+KINDS = ("log_variance", "score", "displacement_log_variance")
+NOTES = {"log_variance": "log σ²", "score": "score", "displacement_log_variance": "log σ² of u"}
 TITLES = ("warped", "grid, x + u(x)", "|fixed − warped|", "|J|", "uncertainty", "weight")
 
 
@@ -39,17 +40,20 @@ class Scales(NamedTuple):
     grey: Normalize
     residual: Normalize
     variance: Normalize
+    motion: Normalize
     weight: Normalize
 
 
 @styled
-def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_dsc: float | None = None) -> Figure:
+def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_dsc: float | None = None,
+                scaled_by: Sequence[PairRow] = ()) -> Figure:
     """Draw the pair before registration, then each method.
 
     Args:
         rows: methods, all of the same pair.
         labels: the label values to outline; empty means every value of the fixed label.
         undeformed_dsc: overlap before registration, in percent.
+        scaled_by: the rows that share one colour scale, where several figures show one pair; ``rows`` if none.
     """
     first = rows[0].view
     values = list(labels) or _values(first.fixed_label)
@@ -58,12 +62,12 @@ def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_
     figure, grid = _canvas(len(rows), columns, max(1, len(kinds)), first.fixed.shape)
     axes = np.array([[figure.add_subplot(grid[i, j], box_aspect=first.fixed.shape[1] / first.fixed.shape[0], anchor="N")
                       for j in range(columns)] for i in range(len(rows) + 1)])
-    scales = _scales(rows)
+    scales = _scales(scaled_by or rows)
     _before(axes[0], first, values, scales, undeformed_dsc)
     for line, row in zip(axes[1:], rows, strict=True):
         _method(line, row, values, scales)
         if columns > 4:
-            _uncertainty(line[4], row.view, scales.variance)
+            _uncertainty(line[4], row.view, scales)
         if columns > 5:
             _weight(line[5], row.weight, scales.weight)
     for axis, title in zip(axes[1], TITLES, strict=False):
@@ -85,13 +89,15 @@ def _canvas(methods: int, columns: int, bars: int, spatial: Sequence[int]) -> tu
 def _scales(rows: Sequence[PairRow]) -> Scales:
     """Return the scales that all rows share, so that methods can be compared."""
     first = rows[0].view
-    variances = [row.view.uncertainty for row in rows if row.view.uncertainty_name == "log_variance"]
+    variances, motions = ([row.view.uncertainty for row in rows if row.view.uncertainty_name == kind]
+                          for kind in ("log_variance", "displacement_log_variance"))
     weights = [row.weight for row in rows if row.weight is not None]
     return Scales(
         # images in [0, 1] are mostly dark: a few bright voxels need not be told apart
         grey=Normalize(0, float(np.percentile([first.moving, first.fixed], 99.5)) or 1.0),
         residual=panels.shared_norm([abs(first.fixed - first.moving)], 0, 99.5),
         variance=panels.shared_norm(variances or [np.zeros(2)]),
+        motion=panels.shared_norm(motions or [np.zeros(2)]),
         weight=Normalize(min((float(each.min()) for each in weights), default=0.0), 1),
     )
 
@@ -137,14 +143,13 @@ def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], scales: S
     _name(axes[0], row.name)
 
 
-def _uncertainty(axis: Axes, view: Example, variance: Normalize) -> None:
+def _uncertainty(axis: Axes, view: Example, scales: Scales) -> None:
     if view.uncertainty is None or view.uncertainty_name not in KINDS:
         return _absent(axis)
-    if view.uncertainty_name == "score":
-        panels.show(axis, view.uncertainty, panels.SCORE_MAP, UNIT)
-        return panels.note(axis, "score")
-    panels.show(axis, view.uncertainty, panels.VARIANCE_MAP, variance)
-    return panels.note(axis, "log σ²")
+    norm = {"score": UNIT, "log_variance": scales.variance}.get(view.uncertainty_name, scales.motion)
+    colours = panels.SCORE_MAP if view.uncertainty_name == "score" else panels.VARIANCE_MAP
+    panels.show(axis, view.uncertainty, colours, norm)
+    return panels.note(axis, NOTES[view.uncertainty_name])
 
 
 def _weight(axis: Axes, weight: np.ndarray | None, norm: Normalize) -> None:
@@ -169,7 +174,8 @@ def _bars(figure: Figure, grid: GridSpec, line: int, kinds: Sequence[str], weigh
     bars = [(2, 0, panels.ERROR_MAP, scales.residual, "absolute difference"),
             (3, 0, panels.JACOBIAN_MAP, panels.jacobian_norm(), "|J|, black: folded")]
     named = {"log_variance": (panels.VARIANCE_MAP, scales.variance, "log σ², high: noisy"),
-             "score": (panels.SCORE_MAP, UNIT, "score, high: trusted")}
+             "score": (panels.SCORE_MAP, UNIT, "score, high: trusted"),
+             "displacement_log_variance": (panels.VARIANCE_MAP, scales.motion, "log σ² of u, high: unsure")}
     bars += [(4, place, *named[kind]) for place, kind in enumerate(kinds)]
     bars += [(5, 0, panels.SCORE_MAP, scales.weight, "weight of the residual")] if weighted else []
     for column, place, *rest in bars:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from .style import GREY, WIDTH, Look, label_panels, styled
 
+FEW = 6  # methods up to which each one's oracle and random order can still be told apart
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -25,14 +27,16 @@ class Curves:
 
 @styled
 def sparsification(curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> Figure:
-    """Draw the curves of all methods with oracle and random, and beside them their distance to the oracle."""
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    """Draw the curves of all methods and beside them their distance to the oracle; of few, oracle and random too."""
+    few = len(curves) <= FEW
+    between = "\n" if few else ": "
+    figure = Figure(figsize=(WIDTH, max(3.6, 0.2 * len(curves) + 0.4)), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, each in curves.items():
         style = looks[name]
-        _draw(left, each, style, name)
+        _draw(left, each, style, few)
         right.plot(each.fraction, each.model - each.oracle, color=style.colour, linestyle=style.dash, linewidth=1.6,
-                   label=f"{name}\nAUSE {1e4 * each.ause:.2f} · 10⁻⁴")
+                   label=f"{name}{between}AUSE {1e4 * each.ause:.2f} · 10⁻⁴")
     right.axhline(0, color=GREY, linewidth=0.8)
     label_panels((left, right), ("Error of the voxels kept", "Distance to the oracle (its area is AUSE)"))
     left.set_ylabel("mean squared intensity error")
@@ -41,14 +45,17 @@ def sparsification(curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> F
         axis.set_xlim(0, 1)
         axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
         axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    _explain_strokes(right)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", labelspacing=0.8)
+    if few:
+        _explain_strokes(right)
+    spacing = 0.8 if few else 0.4
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", labelspacing=spacing)
     return figure
 
 
-def _draw(axis: Axes, each: Curves, style: Look, name: str) -> None:
-    axis.plot(each.fraction, each.random, color=style.colour, linewidth=0.9, alpha=0.55, linestyle=(0, (1, 2)))
-    axis.plot(each.fraction, each.oracle, color=style.colour, linewidth=0.9, alpha=0.8, linestyle=(0, (4, 2)))
+def _draw(axis: Axes, each: Curves, style: Look, whole: bool) -> None:
+    if whole:
+        axis.plot(each.fraction, each.random, color=style.colour, linewidth=0.9, alpha=0.55, linestyle=(0, (1, 2)))
+        axis.plot(each.fraction, each.oracle, color=style.colour, linewidth=0.9, alpha=0.8, linestyle=(0, (4, 2)))
     axis.plot(each.fraction, each.model, color=style.colour, linewidth=1.8, linestyle=style.dash)
 
 

@@ -1,0 +1,72 @@
+"""What a row may be, and what is said of one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import InputError
+from tools.compare.rows import BASELINES, CLASSICAL, known_names, parse_rows
+
+
+def test_baselines_come_first_then_architectures_and_methods_as_in_the_papers(made: dict, tmp_path: Path) -> None:
+    one = made["weights"](tmp_path / "one.pt", 80)
+    rows = parse_rows([f"vxm_adacs={one}", "vxm_mse", "elastix", f"vxm_hetero={one}", "undeformed"])
+    assert [row.name for row in rows] == ["undeformed", "elastix", "vxm_mse", "vxm_hetero", "vxm_adacs"]
+    assert [row.group for row in rows] == [CLASSICAL] * 2 + ["VoxelMorph"] * 3
+
+
+def test_weights_of_one_name_are_seeds_and_shipped_ones_another_row(made: dict, tmp_path: Path) -> None:
+    files = [made["weights"](tmp_path / f"{k}.pt", 80 + k) for k in range(3)]
+    rows = parse_rows([*(f"vxm_mse={file}" for file in files), "vxm_mse"])
+    assert sorted(row.name for row in rows) == ["vxm_mse (given)", "vxm_mse (shipped)"]
+    given = next(row for row in rows if "given" in row.name)
+    assert [member.label for member in given.members] == [made["sha"](file)[:12] for file in files]
+    assert given.slug == "vxm_mse_given"
+
+
+def test_runs_are_rows_by_variant_with_their_finished_seeds(made: dict, tmp_path: Path) -> None:
+    for seed in (10, 2):
+        made["run"](tmp_path, "vxm_mse", "default", seed, 80)
+    made["run"](tmp_path, "vxm_mse", "default", 3, 80, finished=False)
+    made["run"](tmp_path, "vxm_hetero", "default", 0, 80)
+    made["run"](tmp_path, "vxm_hetero", "gamma=1.0,smooth_weight=0.04", 0, 80)
+    (tmp_path / "notes").mkdir()
+    rows = parse_rows([], tmp_path)
+    assert [row.name for row in rows] == [
+        "vxm_mse", "vxm_hetero (default)", "vxm_hetero (gamma=1.0,smooth_weight=0.04)",
+    ]  # fmt: skip
+    assert [member.label for member in rows[0].members] == ["seed_2", "seed_10"]
+    assert rows[2].members[0].settings == {"gamma": "1.0", "smooth_weight": "0.04"}
+
+
+@pytest.mark.parametrize("text", ["vxm_nothing", "vxm_mse2=a.pt", "elastik", ""])
+def test_a_bad_name_is_one_line_with_what_is_known(text: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_rows([text])
+    assert "\n" not in str(error.value)
+    assert all(name in str(error.value) for name in (*BASELINES, "vxm_mse", "vxm_adacs"))
+
+
+def test_what_cannot_be_compared_is_refused(made: dict, tmp_path: Path) -> None:
+    one = made["weights"](tmp_path / "one.pt", 80)
+    refused = {
+        "given twice": [f"vxm_mse={one}", f"vxm_mse={one}"],
+        "are given twice": ["elastix", "elastix"],
+        "has no weights": [f"elastix={one}"],
+        "nothing to compare": [],
+    }
+    for line, rows in refused.items():
+        with pytest.raises(InputError, match=line):
+            parse_rows(rows)
+    for runs in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match="--runs"):
+            parse_rows([], runs)
+    made["run"](tmp_path, "vxm_mse", "smooth_0.02", 0, 80)
+    with pytest.raises(InputError, match="smooth_0.02: not a variant"):
+        parse_rows([], tmp_path)
+
+
+def test_every_name_is_known_once() -> None:
+    assert len(set(known_names())) == len(known_names())

@@ -1,0 +1,1 @@
+"""Compare bundles, weights, whole campaigns of runs and classical baselines on one page, each evaluated once."""
