@@ -129,6 +129,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     name = f"{architecture['name']}_{method['name']}"
     measured, settings = results(name), settings_of(name, architecture, method)
+    training = architecture["training"]
     listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]
     values = {
         "name": name,
@@ -136,7 +137,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         "method": {"ablations": [], **method},
         "settings": settings,
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
-        "training": architecture["training"] | method.get("training", {}),
+        "training": training | {"max_epochs": training["max_epochs"] + method.get("extra_epochs", 0)},
         "alternating": method["trainer"] == "AlternatingTrainer",
         "results": measured and {"ause": None, **measured},
         "expect": expectation(measured),
