@@ -80,8 +80,7 @@ class UNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Features at the size of ``image`` (half of it, rounded up, with ``half_resolution``)."""
         size = image.shape[2:]
-        x = pad_to_multiple(image, self.divisor)
-        x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
+        x = channels_last(pad_to_multiple(image, self.divisor))
         skips = []
         for convolution in self.encoder:
             with exact_where_tiny(x):
@@ -122,6 +121,17 @@ def exact_where_tiny(x: Tensor) -> AbstractContextManager:
 def activate(x: Tensor) -> Tensor:
     """LeakyReLU(0.2), in place: a convolution's output is not needed for its gradient."""
     return F.leaky_relu(x, 0.2, inplace=True)
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """``image`` (B, C, *spatial) in the layout that convolutions are fastest in.
+
+    A lone channel's strides fit either layout, so that ``contiguous`` leaves them, and convolutions take it to lie
+    first: on a CPU each layer after it is slower for that, the whole step of an estimator 1.5 to 1.9 times.
+    """
+    if image.shape[1] == 1:
+        return image.reshape(len(image), *image.shape[2:], 1).movedim(-1, 1)
+    return image.contiguous(memory_format=torch.channels_last if image.dim() == 4 else torch.channels_last_3d)
 
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.networks.unet import UNet, activate
+from common.networks.unet import UNet, activate, channels_last
 
 SIZES = pytest.mark.parametrize("size", [(32, 48), (33, 17), (5, 40), (16, 32, 16), (9, 20, 1), (3, 18, 7)])
 HALF = pytest.mark.parametrize("half", [False, True])
@@ -113,3 +113,12 @@ def test_tiny_volumes_are_computed_in_float32_under_autocast() -> None:
         network(torch.rand(1, 2, 16, 16, 16)).float().mean().backward()
     assert seen == {"fine": torch.bfloat16, "coarse": torch.float32, "coarsest": torch.float32}
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("size", [(6, 8), (4, 6, 8)])
+def test_channels_lie_last_for_every_layer_even_if_there_is_one(channels: int, size: tuple[int, ...]) -> None:
+    image = torch.rand(2, channels, *size)
+    found = channels_last(image)
+    assert torch.equal(found, image)
+    assert found.stride()[:2] == (channels * image[0, 0].numel(), 1) and found.stride()[-1] == channels

@@ -1,0 +1,104 @@
+"""Measure the peak memory of one training step of 3D VoxelMorph, each in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from common.errors import InputError
+from tools.render import BUNDLES
+
+from .methods import methods_of, trainer_of
+from .steps import Case, device_of, loader_of, stepper
+
+SIZE = (160, 192, 160)  # of a whole head at 1 mm
+BAR = 12.0  # GiB
+GIB = 2**30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark."""
+    parser.add_argument("--architecture", default="vxm", help="short name, as in a bundle's: vxm")
+    parser.add_argument("--methods", nargs="+", default=["mse", "hetero"], help="what to train by")
+    parser.add_argument("--size", type=int, nargs=3, default=SIZE, metavar="N", help="voxels of each axis")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; by default as PyTorch chooses")
+    parser.add_argument("--device", default="cpu", help="where the networks are")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Take a step of each method in a new process, and print their peaks."""
+    if wrong := [n for n in args.size if n < 1]:
+        raise InputError(f"--size {wrong[0]}: give at least 1")
+    if args.threads is not None and args.threads < 1:
+        raise InputError(f"--threads {args.threads}: give at least 1")
+    device_of(args.device)
+    known = methods_of(args.architecture, args.methods)
+    print(
+        f"One step, batch 1 of {'x'.join(map(str, args.size))}, bfloat16, device {args.device}; the bar is {BAR:g} GiB."
+    )
+    ratios = {}
+    for method in (name for name in known if name in args.methods):
+        peaks = peaks_of(f"{args.architecture}_{method}", args)
+        peak = peaks.get("device", peaks["resident"])
+        said = ", ".join(f"{name} {value:.2f} GiB" for name, value in peaks.items() if name != "seconds")
+        print(f"  {method:12} {said}, {peaks['seconds']:.0f} s: {'holds' if peak <= BAR else 'missed'}", flush=True)
+        ratios[f"memory_{args.architecture}_{method}"] = BAR / peak
+    for name, ratio in ratios.items():
+        print(f"ratio {name} {ratio:.4g}")
+
+
+def peaks_of(bundle: str, args: argparse.Namespace) -> dict[str, float]:
+    """What a new process measures of itself.
+
+    Raises:
+        InputError: if it ends otherwise, as one does that takes more memory than there is.
+    """
+    wanted = {"bundle": bundle, "size": args.size, "device": args.device, "threads": args.threads}
+    words = [sys.executable, "-m", __name__, json.dumps(wanted)]
+    ended = subprocess.run(words, cwd=BUNDLES.parent, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines()[-1:] or ["it said nothing; was it killed for its memory?"]
+        raise InputError(f"{bundle}: its step ended with status {ended.returncode}: {said[0]}")
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def step(bundle: str, size: list[int], device: str, threads: int | None) -> dict[str, float]:
+    """Take one step; the peaks of this process in GiB, and the seconds of the step."""
+    torch.set_num_threads(threads or torch.get_num_threads())
+    place, case = torch.device(device), Case(1, tuple(size), 1)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch = next(iter(loader_of(case, Path(folder) / "data", place)))
+        call = stepper(trainer_of(bundle, case, Path(folder), place, {}), batch)
+        start = time.perf_counter()
+        call()
+    peaks = {"resident": resident_peak()}
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+        peaks["device"] = torch.cuda.max_memory_allocated(place) / GIB
+    return {**peaks, "seconds": time.perf_counter() - start}
+
+
+def resident_peak() -> float:
+    """The most memory that this process has held at once, in GiB.
+
+    Raises:
+        InputError: where the system does not say. (``getrusage`` does elsewhere, but counts the parent's in.)
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        raise InputError(f"{status}: there is none; benchmark memory runs on Linux")
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    return int(fields["VmHWM"].split()[0]) * 1024 / GIB
+
+
+if __name__ == "__main__":
+    print(json.dumps(step(**json.loads(sys.argv[1]))))

@@ -1,0 +1,185 @@
+"""What benchmarks of training steps share: random pairs, single iterations of an engine, clocks that take turns."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from torch import Tensor, nn
+
+from common.errors import InputError
+
+LEARNING_RATE, SMOOTH_WEIGHT = 1e-4, 0.01
+Batch = dict[str, Any]
+Step = Callable[[], Any]
+
+
+class Case(NamedTuple):
+    """Images (batch, 1, *size), and how many pairs the loader's data set has."""
+
+    batch: int
+    size: tuple[int, ...]
+    pairs: int
+
+    @property
+    def name(self) -> str:
+        """As the ratios are called."""
+        return f"{len(self.size)}d"
+
+    def __str__(self) -> str:
+        return f"{self.name}, batch {self.batch} of {'x'.join(map(str, self.size))}"
+
+
+CASES = (Case(8, (128, 128), 64), Case(1, (64, 64, 64), 8))
+
+
+def add_step_arguments(parser: argparse.ArgumentParser, repeats: int = 9) -> None:
+    """Add the options that every benchmark of steps has."""
+    parser.add_argument("--repeats", type=int, default=repeats, help="interleaved repeats, of which the median counts")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; by default as PyTorch chooses")
+    parser.add_argument("--device", default="cpu", help="where the networks are")
+
+
+@contextmanager
+def as_asked(args: argparse.Namespace) -> Iterator[torch.device]:
+    """Check the shared options, and hold to them: the device to compute on.
+
+    Raises:
+        InputError: for a count below 1 and a device that is not there.
+    """
+    for option in ("repeats", "threads"):
+        if (value := getattr(args, option)) is not None and value < 1:
+            raise InputError(f"--{option} {value}: give at least 1")
+    device, before = device_of(args.device), torch.get_num_threads()
+    torch.set_num_threads(args.threads or before)
+    print(f"{torch.get_num_threads()} threads, device {device}, {args.repeats} repeats in turns.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MONAI's, on every construction of its Warp
+            yield device
+    finally:
+        torch.set_num_threads(before)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name, tried.
+
+    Raises:
+        InputError: if there is none.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch that was built without CUDA
+        why = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: {why}; give cpu, or cuda where there is one") from error
+
+
+def write_pairs(case: Case, folder: Path) -> Path:
+    """Write a prepared data set of random pairs."""
+    from common.data import prepared
+
+    random, stacked = np.random.default_rng(0), case.size if len(case.size) == 3 else (*case.size, 1)
+    pairs = []
+    for number in range(case.pairs):
+        files = {role: f"images/{number}_{role}.nii.gz" for role in ("moving", "fixed")}
+        for name in files.values():
+            prepared.save_image(folder / name, random.random(stacked, dtype=np.float32), np.eye(4))
+        pairs.append({"id": f"pair{number}", "subject": f"{number}", "slice": 0, **files})
+    prepared.write(prepared.Dataset(folder, "random", len(case.size), splits={"train": pairs}))
+    return folder
+
+
+def loader_of(case: Case, folder: Path, device: torch.device) -> Any:
+    """Our loader over a prepared data set of random pairs."""
+    from common.data import PairLoader, PreparedPairs
+
+    return PairLoader(PreparedPairs(write_pairs(case, folder)), case.batch, shuffle=True, device=device)
+
+
+def our_step(network: nn.Module, loader: Any, batch: Batch) -> Step:
+    """One iteration of our trainer: a mean squared error step of ``network``, one direction."""
+    from common.engines import SingleTrainer
+    from common.losses import MSEObjective
+
+    trainer = SingleTrainer(
+        device=loader.device,
+        max_epochs=1,
+        train_data_loader=loader,
+        network=network.to(loader.device),
+        objective=MSEObjective(SMOOTH_WEIGHT),
+        optimizer=torch.optim.Adam(network.parameters(), LEARNING_RATE),
+    )
+    return stepper(trainer, batch)
+
+
+def plain_step(network: nn.Module, batch: Batch, device: torch.device) -> Step:
+    """The same step as users of MONAI take it: its losses and SupervisedTrainer, float32.
+
+    Args:
+        network: maps (moving, fixed) to the warped image, the field that smoothness acts on, and losses of its own.
+    """
+    from monai.engines import SupervisedTrainer
+    from monai.losses import DiffusionLoss
+
+    smooth = DiffusionLoss()
+
+    def loss(predicted: tuple[Tensor, ...], fixed: Tensor) -> Tensor:
+        warped, field, *own = predicted
+        return nn.functional.mse_loss(warped, fixed) + SMOOTH_WEIGHT * smooth(field) + sum(own)
+
+    trainer = SupervisedTrainer(
+        device=device,
+        max_epochs=1,
+        train_data_loader=[batch],
+        network=network.to(device),
+        optimizer=torch.optim.Adam(network.parameters(), LEARNING_RATE),
+        loss_function=loss,
+        prepare_batch=lambda data, device, non_blocking, **_: (data["moving"], data["fixed"], (data["fixed"],), {}),
+        decollate=False,
+    )
+    return stepper(trainer, batch)
+
+
+def monai_voxelmorph(spatial_dims: int) -> nn.Module:
+    """MONAI's VoxelMorph with the layers of ours."""
+    from monai.networks.nets import VoxelMorph, VoxelMorphUNet
+
+    backbone = VoxelMorphUNet(spatial_dims, 2, 32, (16, *[32] * 7), (16, 16))
+    return VoxelMorph(backbone, integration_steps=7, half_res=False, spatial_dims=spatial_dims)
+
+
+def stepper(trainer: Any, batch: Batch) -> Step:
+    """A call that is one iteration of an engine's first epoch, without its own bookkeeping between iterations."""
+    trainer.state.epoch, trainer.state.epoch_length = 1, 1
+    trainer.state.batch = batch
+    trainer.fire_event(Events.EPOCH_STARTED)
+
+    def step() -> Any:
+        trainer.state.iteration += 1
+        return trainer._iteration(trainer, dict(batch))
+
+    return step
+
+
+def median_seconds(calls: dict[str, Step], repeats: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of each call, taken in turns after one round that does not count."""
+    rounds = [dict(timed(calls, device)) for _ in range(repeats + 1)][1:]
+    return {name: float(np.median([seconds[name] for seconds in rounds])) for name in calls}
+
+
+def timed(calls: dict[str, Step], device: torch.device) -> Iterator[tuple[str, float]]:
+    """The seconds that each call takes now."""
+    for name, call in calls.items():
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        yield name, time.perf_counter() - start
