@@ -98,3 +98,9 @@ def test_a_document_is_wrapped_and_says_what_the_network_gives() -> None:
 def test_a_document_has_no_overlong_line(name: str) -> None:
     lines = (render.BUNDLES / name / "docs" / "README.md").read_text().splitlines()
     assert max(map(len, lines)) <= 130  # one command is a little longer
+
+
+def test_only_a_network_with_a_path_offers_its_steps() -> None:
+    for name in BUNDLES:
+        text = (render.BUNDLES / name / "configs" / "inference.yaml").read_text()
+        assert text.count("path_steps") == 3 * name.startswith("dfm_"), name
