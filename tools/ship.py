@@ -8,16 +8,19 @@ The weights are those of the first seed, and the figures are over all seeds of t
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from common.data.prepared import write_bytes
 from common.engines.evaluation_tables import write_json
 from common.errors import InputError, say_in_one_line
-from common.io.weights import file_hash, read_checkpoint
+from common.io.weights import read_checkpoint
 
 from .aggregate import FIGURES, PROTOCOLS, figures, paired_tests
 from .render import BUNDLES, RECIPES, results
@@ -71,19 +74,29 @@ def grid(bundle: str, output: Path, select: str) -> dict[str, Any]:
     return table | ({"grid_settings": shared} if shared else {})
 
 
-def weights(run: Run, output: Path) -> tuple[bytes, dict[str, Any]]:
+def halved(content: bytes) -> bytes:
+    """Weights rounded to half precision, in which they take half of the space; loading makes float32 of them."""
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    buffer = io.BytesIO()
+    torch.save({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, buffer)
+    return buffer.getvalue()
+
+
+def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str, Any]]:
     """A run's weights, and what is said of them; raise InputError if they are too large for a repository."""
     folder = run.folder(output) / "train"
+    content = (folder / "model.pt").read_bytes()
+    content = halved(content) if half else content
     settings = dict(read_checkpoint(folder / "checkpoint.pt")["settings"])
     settings.pop("dataset")  # a place on this machine
-    size = (folder / "model.pt").stat().st_size / 1e6
+    size = len(content) / 1e6
     if size > MEGABYTES:
         raise InputError(
             f"{folder / 'model.pt'}: {size:.0f} MB, more than the {MEGABYTES} MB that a repository should hold; "
             "publish it elsewhere."
         )
-    about = {"seed": run.seed, "sha256": file_hash(folder / "model.pt"), "settings": settings}
-    return (folder / "model.pt").read_bytes(), about
+    precision = {"precision": "float16"} if half else {}
+    return content, {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings, **precision}
 
 
 def measured(runs: Sequence[Run], trained: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -110,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--variant", metavar="V", help="its folder's name (default: the only one)")
     described.add_argument("--grid", type=Path, metavar="RUNS", help="where its settings were searched")
     described.add_argument("--select", choices=PROTOCOLS, default="published", help="whose Dice the grid shows")
+    described.add_argument("--half", action="store_true", help="round the weights to half precision")
     described.add_argument("--reference", metavar="NAME", help="the bundle that it is tested against, pair by pair")
     described.add_argument("--reference-variant", metavar="V")
     return described
@@ -121,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     check(options.bundle, {})
     runs = seeds_of(options.bundle, options.variant, options.runs)
-    content, about = weights(runs[0], options.runs)
+    content, about = weights(runs[0], options.runs, options.half)
     row = measured(runs, about["settings"], options)
     shipped = metrics(runs[0], options.runs)["protocols"]
     row |= {"weights": about, "shipped": {p: {n: shipped[p][n]["mean"] for n in FIGURES} for p in shipped}}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from common.errors import InputError
@@ -110,4 +111,16 @@ def test_results_in_the_repository_are_of_this_form() -> None:
     needed |= {"published", "standard", "undeformed"}
     for path in (Path(render.__file__).parent / "recipes" / "results").glob("*.json"):
         row = yaml.safe_load(path.read_text())
-        assert needed <= set(row) and {"grid", "select"} <= set(row)
+        assert needed <= set(row), path
+
+
+def test_half_precision_takes_half_of_the_space_and_is_said(home: Path, finished: Make) -> None:
+    run = finished("vxm_hetero", home / "runs", size=10_000)
+    row, weights = shipped(home, "--half"), home / "bundles" / "vxm_hetero" / "models" / "model.pt"
+    full = torch.load(run.folder(home / "runs") / "train" / "model.pt", weights_only=True)
+    half = torch.load(weights, weights_only=True)
+    assert row["weights"]["precision"] == "float16" and row["weights"]["sha256"] == file_hash(weights)
+    assert full.keys() == half.keys()
+    for key, value in full.items():
+        assert half[key].dtype == (torch.float16 if value.is_floating_point() else value.dtype)
+        assert torch.allclose(half[key].to(value.dtype), value, rtol=1e-3, atol=1e-6)
