@@ -1,0 +1,7 @@
+"""Classical registration, scored as a bundle is: fair opponents for the networks.
+
+An engine is a module here with ``PACKAGE`` (what pip calls it), a frozen dataclass ``Settings`` whose defaults are
+tuned, ``load()``, which imports what it needs, and ``register(moving, fixed, settings)``, which returns the field.
+"""
+
+NAMES = ("undeformed", "elastix", "ants", "demons")

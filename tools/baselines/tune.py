@@ -1,0 +1,97 @@
+"""Try an engine over a grid of settings, and print what validation selects.
+
+python -m tools.baselines.tune demons --dataset data/acdc --output results/tune --limit 48 \
+  --grid sigma=1/1.25/1.5 iterations=100,100,60/50,50,30
+
+Every combination is an evaluation in a folder of its own, so that a stopped grid goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+from common.errors import InputError, say_in_one_line
+from tools.baselines import NAMES
+from tools.baselines.__main__ import add_arguments, check
+from tools.baselines.settings import parse
+
+FIGURES = ("dsc", "hd", "asd")
+
+
+def combinations(grid: Sequence[str]) -> list[list[str]]:
+    """Turn ``KEY=A/B`` texts into the lists of ``KEY=VALUE`` of their product, keys sorted.
+
+    Raises:
+        InputError: a text without values, or a key given twice.
+    """
+    values = {}
+    for text in grid:
+        key, equals, listed = text.partition("=")
+        if not equals or key in values:
+            raise InputError(f"--grid {text}: write each setting once, as KEY=VALUE/VALUE")
+        values[key] = listed.split("/")
+    return [[f"{key}={value}" for key, value in zip(sorted(values), each)]
+            for each in product(*(values[key] for key in sorted(values)))]  # fmt: skip
+
+
+def tune(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """Evaluate every combination; return (its name, its metrics.json), the best first.
+
+    Raises:
+        InputError: a setting that is none, before anything is run.
+    """
+    runs = [[*options.set, *each] for each in combinations(options.grid)]
+    for each in runs:
+        parse(import_module(f"tools.baselines.{options.name}").Settings, each)
+    results = [(name, _result(name, each, options)) for each in runs if (name := ",".join(sorted(each)) or "default")]
+    return sorted(results, key=lambda result: -result[1]["protocols"][options.select]["dsc"]["mean"])
+
+
+def _result(name: str, settings: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    from tools.baselines.evaluate import Request, evaluate  # the workers import this module, but not torch
+
+    output = options.output / options.name / name
+    if not (output / "metrics.json").is_file():
+        given = (options.dataset, "val", output, settings, options.timeout, options.limit)
+        evaluate(Request(options.name, *given))
+    return json.loads((output / "metrics.json").read_text())
+
+
+def table(results: list[tuple[str, dict[str, Any]]]) -> str:
+    """Write the results as a Markdown table."""
+    protocols = ("published", "standard")
+    heads = ["settings", *(" ".join((protocol, *FIGURES)) for protocol in protocols), "folding %", "ms", "failed"]
+    lines = [heads, ["---"] * len(heads)]
+    for name, result in results:
+        means = [[result["protocols"][protocol][each]["mean"] for each in FIGURES] for protocol in protocols]
+        scores = ["{:.2f} {:.2f} {:.2f}".format(*each) for each in means]
+        folding, seconds = result["folding_percent"], result["seconds_per_pair"]
+        lines.append([name, *scores, f"{folding:.2f}", f"{1000 * seconds:.0f}", str(result["failed"])])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a grid from the command line."""
+    say_in_one_line()
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.baselines.tune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add_arguments(parser)
+    parser.add_argument("--grid", nargs="*", default=[], metavar="KEY=A/B", help="settings with the values to try")
+    parser.add_argument("--select", choices=["published", "standard"], default="published", help="whose Dice selects")
+    options = parser.parse_args(arguments)
+    check(options)
+    print(table(tune(options)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

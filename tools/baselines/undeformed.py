@@ -1,0 +1,24 @@
+"""No registration: the field that moves nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PACKAGE = "numpy"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """There is nothing to set."""
+
+
+def load() -> None:
+    """Import what the engine needs."""
+
+
+def register(moving: NDArray[np.float32], fixed: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+    """Return a field of zeros (D, *spatial)."""
+    return np.zeros((fixed.ndim, *fixed.shape), np.float32)
