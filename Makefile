@@ -1,4 +1,5 @@
 # make demo   environment, phantom, training, evaluation, report
+# make table  environment, phantom, a short training of every bundle, classical opponents, one page that compares them
 # make test   environment, tests (SLOW=1: their long forms too)
 PYTHON ?= python3
 VENV   := .venv
@@ -6,8 +7,13 @@ RUN    := $(VENV)/bin/python
 DEMO   := results/demo
 EPOCHS := 40# of each training of the demo
 PAIRS  := 96,16,32# of the demo's phantom: training, validation, test
+TABLE  := results/table
+TABLE_EPOCHS := 10# of each training of the table
+BUNDLES := $(notdir $(wildcard bundles/*))
+BASELINES := undeformed demons elastix# ants too, where antspyx is installed
+JOBS   := 2# trainings at a time
 
-.PHONY: demo test lint render clean
+.PHONY: demo table test lint render clean
 
 demo: $(DEMO)/report.html
 
@@ -28,6 +34,12 @@ $(DEMO)/%/train/finished: $(DEMO)/phantom/dataset.json  # a training that was st
 $(DEMO)/phantom/dataset.json: | $(VENV)/installed
 	$(RUN) -m tools.prepare phantom --output $(@D) --pairs $(PAIRS)
 
+table: $(VENV)/baselines  # goes on where it was stopped
+	test -s $(TABLE)/phantom/dataset.json || $(RUN) -m tools.prepare phantom --output $(TABLE)/phantom --pairs $(PAIRS)
+	$(RUN) -m tools.train_all --dataset $(TABLE)/phantom --output $(TABLE)/runs --bundles $(BUNDLES) --seeds 0 \
+	  --override max_epochs=$(TABLE_EPOCHS) --jobs $(JOBS)
+	$(RUN) -m tools.compare --dataset $(TABLE)/phantom --split val --output $(TABLE) --runs $(TABLE)/runs $(BASELINES)
+
 test: $(VENV)/installed
 	$(RUN) -m pytest $(if $(SLOW),,-m "not slow") $(PYTEST)
 
@@ -46,6 +58,10 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(VENV)/baselines: requirements-baselines.txt | $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-baselines.txt
 	touch $@
 
 clean:
