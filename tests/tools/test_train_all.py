@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -153,8 +153,16 @@ def start(tmp_path: Path, dataset: Path, *extra: str, launcher: tuple[str, ...] 
     )
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises, even where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interruption_stops_what_runs_and_begins_nothing_more(
-    tmp_path: Path, tiny_dataset: Path, pretended: Calls
+    tmp_path: Path, tiny_dataset: Path, pretended: Calls, interruptible: None
 ) -> None:
     run, output = Run("vxm_mse", {}, 0), tmp_path / "runs"
     hang, log = run.folder(output) / "hang", run.folder(output) / "train" / "log.csv"

@@ -4,7 +4,8 @@ python -m tools.baselines elastix --dataset data/acdc --split val --output resul
 python -m tools.baselines demons --dataset data/acdc --output results/demons --set sigma=1.5 --set iterations=100,50
 
 It writes the files of a bundle's evaluation; tools.report takes the folder as one. A pair that crashes or hangs the
-engine fails alone. Engines but undeformed need what requirements-baselines.txt says. Times are of one thread.
+engine fails alone. Engines but undeformed need what requirements-baselines.txt says. Times are
+CPU times of one thread.
 """
 
 from __future__ import annotations

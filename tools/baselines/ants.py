@@ -20,6 +20,10 @@ METRICS = {"mse": "meansquares", "ncc": "CC", "mi": "mattes"}
 class Settings:
     """What SyN minimises, for how long, and how smooth the fields stay."""
 
+    # All 193 validation pairs of ACDC: DSC/HD/ASD 80.78/5.07/1.24 published, 81.68/4.64/1.16 standard, folding 0.01 %,
+    # 1.2 s. Chosen on 24 of them among 5 settings of mse and one of ncc; mi, on 48 with 40,20,10 only, was 6 % worse.
+    # 100,100,100 gains 0.01 of published and 0.14 of standard Dice in 1.4 times the time. Neither step nor total_sigma
+    # was varied.
     metric: str = choice("mse", "ncc", "mi")
     radius: int = number(4, 1)  # voxels, of ncc's window
     bins: int = number(32, 4)  # of mi's histogram

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 
 ONE_THREAD = {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", "OMP_NUM_THREADS": "1"}
-START_SECONDS = 300
+START_SECONDS = 1800  # itk takes 10 s of CPU time to load elastix, and the machine may be busy; a crash is seen at once
 
 
 class Failed(RuntimeError):

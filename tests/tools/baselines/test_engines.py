@@ -18,11 +18,13 @@ from tools.baselines import NAMES
 from tools.baselines.worker import ONE_THREAD
 
 HERE = Path(__file__).parent
+SLOW = ("elastix",)  # itk alone takes 10 s to load it
+ENGINES = [pytest.param(each, marks=[pytest.mark.slow] * (each in SLOW)) for each in NAMES if each != "undeformed"]
 CASES = [f"{kind} {dims}" for kind in ("translation", "smooth") for dims in ("2D", "3D")]
 Arrays = dict[str, NDArray[np.float32]]
 
 
-@pytest.fixture(scope="module", params=[name for name in NAMES if name != "undeformed"])
+@pytest.fixture(scope="module", params=ENGINES)
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Arrays:
     """What the engine makes of all cases; see known_motions.py."""
     path = tmp_path_factory.mktemp(request.param) / "found.npz"
