@@ -12,7 +12,8 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.engines import SingleTrainer
-from tools.render import BUNDLES, bundle_names
+from common.overrides import WORDS
+from tools.render import BUNDLES, bundle_names, recipes
 
 KINDS = {"warped", "warped_label", "displacement"}
 
@@ -44,3 +45,24 @@ def test_a_bundle_trains_evaluates_and_registers(name: str, make_trainer, tiny_d
     written = sorted(path for path in (tmp_path / "out").rglob("*.nii.gz") if path.parent.name == "pair16")
     assert [path.name for path in written] == sorted(f"pair16_{kind}.nii.gz" for kind in KINDS | set(maps))
     assert all(np.isfinite(nib.load(path).get_fdata()).all() for path in written)
+
+
+def ablations() -> list[tuple[str, str]]:
+    """Each override that a method's page lists: (method, "--key value")."""
+    listed = {method["name"]: method.get("ablations", []) for method in recipes("methods")}
+    pairs = [(name, each["override"]) for name, ablations in listed.items() for each in ablations]
+    return [(name, override) for name, override in pairs if override.startswith("--")]
+
+
+@pytest.mark.parametrize(("method", "override"), ablations())
+def test_an_ablation_trains_by_its_one_override(method: str, override: str, make_trainer) -> None:
+    key, _, value = override.removeprefix("--").partition(" ")
+    setting = {key.replace("#", "::"): WORDS[value] if value in WORDS else float(value) if "." in value else int(value)}
+    losses = {}
+    for name, settings in (("plain", {}), ("ablation", setting)):
+        trainer: SingleTrainer = make_trainer(f"vxm_{method}", max_epochs=1, batch_size=4, resume=False, **settings)
+        if method == "adacs":
+            trainer.warm_up = (0, 0)
+        trainer.run()
+        losses[name] = trainer.state.output[0]["terms"]
+    assert any(losses["plain"].get(term) != value for term, value in losses["ablation"].items())
