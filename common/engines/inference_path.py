@@ -41,8 +41,8 @@ def path_fields(network: nn.Module, image: Tensor, steps: int, batch_size: int =
 def write_path(case: Case, fields: Tensor, output_dir: str | Path) -> Path:
     """Write the moving image under each of ``fields`` as ``<name>_path.nii.gz``; return the file.
 
-    A 4D NIfTI image (i, j, k, steps) on the native grid, k = 1 for a 2D image: the layout of a series in time. Its first image need not be the moving one (see `DiffuseMorph.path`); its last is the
-    warped image.
+    A 4D NIfTI image (i, j, k, steps) on the native grid, k = 1 for a 2D image: the layout of a series in time. Its
+    first image need not be the moving one (see `DiffuseMorph.path`); its last is the warped image.
 
     Args:
         fields: (steps, S, D, *region.shape).
