@@ -10,8 +10,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from ..parallel import mean_over_processes
-from .base import Objective, Terms, masked_mean, mean_squared_difference, squared_residual
-from .hetero import FORMULATIONS
+from .base import Objective, Terms, check_formulation, masked_mean, mean_squared_difference, squared_residual
 
 
 class AdaCSObjective(Objective):
@@ -49,12 +48,10 @@ class AdaCSObjective(Objective):
         formulation: str = "paper",
     ) -> None:
         super().__init__(smooth_weight)
-        if formulation not in FORMULATIONS:
-            raise InputError(f"formulation is {formulation!r}: it must be one of {', '.join(FORMULATIONS)}.")
         if inputs not in (1, 2):
             raise InputError(f"inputs is {inputs}: a score looks at 1 image (fixed) or at 2 (warped and fixed).")
         self.alpha, self.beta, self.decay, self.inputs = alpha, beta, decay, inputs
-        self.constant_momentum, self.formulation, self.epoch = constant_momentum, formulation, 1
+        self.constant_momentum, self.formulation, self.epoch = constant_momentum, check_formulation(formulation), 1
         self.register_buffer("momentum", torch.zeros(()))
 
     def start_epoch(self, epoch: int) -> None:

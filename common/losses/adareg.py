@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from ..spatial import resize_map
 from .adaframe import EPSILON, moments
-from .base import Objective, foreground, mean_squared_difference
-from .hetero import FORMULATIONS
+from .base import Objective, check_formulation, foreground, mean_squared_difference
 
 
 class AdaRegObjective(Objective):
@@ -31,9 +29,7 @@ class AdaRegObjective(Objective):
 
     def __init__(self, smooth_weight: float = 0.01, c: float = 50.0, formulation: str = "paper") -> None:
         super().__init__(smooth_weight)
-        if formulation not in FORMULATIONS:
-            raise InputError(f"formulation is {formulation!r}: it must be one of {', '.join(FORMULATIONS)}.")
-        self.c, self.formulation = c, formulation
+        self.c, self.formulation = c, check_formulation(formulation)
 
     def alpha(self, pair: Pair, deformation: Deformation) -> Tensor:
         """How stiff the field stays, (B, 1, *grid of the field) in (0, 1], without gradient."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from ..spatial import warp
 
 Terms = dict[str, Tensor]  # named scalars; terms["loss"] is what is minimised, the rest is logged beside it
+
+FORMULATIONS = ("paper", "released")  # the printed equations, or what the authors' code computes instead
 
 
 class Objective(nn.Module):
@@ -71,6 +74,17 @@ class Objective(nn.Module):
     def companion_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor) -> Terms:
         """The loss of the companion alone."""
         raise TypeError(f"{type(self).__name__} has no companion.")
+
+
+def check_formulation(formulation: str) -> str:
+    """``formulation``, if it is one of `FORMULATIONS`.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if formulation not in FORMULATIONS:
+        raise InputError(f"formulation is {formulation!r}: it must be one of {', '.join(FORMULATIONS)}.")
+    return formulation
 
 
 def squared_residual(pair: Pair, deformation: Deformation) -> Tensor:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..interfaces import Deformation, Pair
-from .base import Objective, Terms, masked_mean, squared_residual
+from .base import Objective, Terms, check_formulation, masked_mean, squared_residual
 
-FORMULATIONS = ("paper", "released")
 TINY = 1e-6  # keeps the logarithm of a black voxel finite
 
 
@@ -37,9 +35,7 @@ class HeteroObjective(Objective):
         self, smooth_weight: float = 0.01, gamma: float = 0.5, beta: float = 0.5, formulation: str = "paper"
     ) -> None:
         super().__init__(smooth_weight)
-        if formulation not in FORMULATIONS:
-            raise InputError(f"formulation is {formulation!r}: it must be one of {', '.join(FORMULATIONS)}.")
-        self.gamma, self.beta, self.formulation = gamma, beta, formulation
+        self.gamma, self.beta, self.formulation = gamma, beta, check_formulation(formulation)
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The variance estimator looks at the warped image as at an observation, unless as released."""

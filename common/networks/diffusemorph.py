@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation
 from .score_unet import ScoreUNet, coarsened, exactly
-from .unet import CONV, activate, crop, pad_to_multiple
+from .unet import CONV, activate, channels_last, crop, pad_to_multiple
 
 STEPS = 2000
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -172,7 +172,7 @@ class DeformationNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The displacement; every axis of ``images`` divides by ``divisor``."""
         x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
-        x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
+        x = channels_last(x)
         skips = []
         for first, *others in self.down:
             x = activate(coarsened(first, x) if skips else first(x))

@@ -10,7 +10,7 @@ from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock, g
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 
-from .unet import CONV, exact_where_tiny, is_tiny
+from .unet import CONV, channels_last, exact_where_tiny, is_tiny
 
 
 class ScoreUNet(nn.Module):
@@ -69,7 +69,7 @@ class ScoreUNet(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             time = self.embedding(get_timestep_embedding(steps, self.width))
         x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
-        x = x.contiguous(memory_format=torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d)
+        x = channels_last(x)
         skips = [self.first(x)]
         for level, block in enumerate(self.down):
             skips.append(exactly(block, skips[-1], time))

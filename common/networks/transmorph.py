@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation
 from .swin import SwinEncoder
-from .unet import CONV, crop, exact_where_tiny, is_tiny, pad_to_multiple
+from .unet import CONV, channels_last, crop, exact_where_tiny, is_tiny, pad_to_multiple
 
 EPSILON, NO_WEIGHTS = 1e-5, (None,) * 4
 PATCH = 4  # voxels along each axis of a token
 WINDOWS = {2: (8, 8), 3: (4, 4, 4)}
 AVERAGE = {2: F.avg_pool2d, 3: F.avg_pool3d}
 LINEAR = {2: "bilinear", 3: "trilinear"}
-CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 class Variant(NamedTuple):
@@ -93,7 +92,7 @@ class TransMorph(nn.Module):
         """The deformation of two images (B, 1, *spatial) of any equal size."""
         size = list(fixed.shape[2:])
         images = pad_to_multiple(torch.cat([moving, fixed], dim=1), PATCH)
-        features = crop(self._features(images.contiguous(memory_format=CHANNELS_LAST[self.spatial_dims])), size)
+        features = crop(self._features(channels_last(images)), size)
         with torch.autocast(features.device.type, enabled=False):
             return Deformation(self.flow(features.float()), features=features)
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation
 from ..spatial import integrate, resize_field, resize_map
+from .companions import LOG_VARIANCE_RANGE
 from .unet import CONV, UNet
 
-LOG_VARIANCE_RANGE = (-10.0, 10.0)
 FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
 
