@@ -10,18 +10,16 @@ from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
 from torch import Tensor, nn
 
-from common.data.geometry import crop_affine, crop_or_pad, min_max, resample, resize, resize_affine
+from common.data.geometry import crop_affine, crop_or_pad, min_max
 from common.data.prepared import Dataset, save_image, write
 from common.engines.inference import RegistrationInference
-from common.engines.inference_cases import PairsToRegister, native_region
-from common.engines.inference_region import Framing, Region, detect_centre
+from common.engines.inference_cases import PairsToRegister
+from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.io import read_displacement, save_weights
 from common.networks import VoxelMorph
 from common.networks.registration import RegistrationNetwork
-
-SPACING = (1.5, 2.0, 5.0)
 
 
 class Constant(nn.Module):
@@ -38,29 +36,6 @@ class Constant(nn.Module):
         self.seen.append(image)
         ddf = self.shift.view(1, -1, *[1] * self.spatial_dims).expand(len(image), -1, *image.shape[2:])
         return torch.cat([ddf, torch.full_like(image[:, :1], self.value), image[:, :1]], dim=1)
-
-
-@pytest.fixture
-def affine() -> np.ndarray:
-    angle = 0.4
-    affine = np.eye(4)
-    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    affine[:3, :3] = affine[:3, :3] @ np.diag(SPACING)
-    affine[:3, 3] = [5, -7, 11]
-    return affine
-
-
-@pytest.fixture
-def files(tmp_path: Path, affine: np.ndarray) -> dict[str, Path]:
-    """A stack of 37 x 30 x 4 with intensities of its own, and a label."""
-    rng = np.random.default_rng(0)
-    moving = 100 + 900 * rng.random((37, 30, 4)).astype(np.float32)
-    label = np.zeros((37, 30, 4), np.uint8)
-    label[12:20, 10:18, 1:3] = 3
-    arrays = {"moving": moving, "fixed": np.roll(moving, -2, 0) + 5, "moving_label": label}
-    for name, array in arrays.items():
-        save_image(tmp_path / f"{name}.nii.gz", array, affine)
-    return {name: tmp_path / f"{name}.nii.gz" for name in arrays}
 
 
 def infer(network: nn.Module, output: Path, **options: object) -> dict[str, np.ndarray]:
@@ -134,84 +109,6 @@ def test_a_resized_region_moves_native_voxels(tmp_path: Path, files: dict[str, P
     ddf, _ = read_displacement(tmp_path / "out" / "moving_displacement.nii.gz")
     np.testing.assert_allclose(ddf[0], 0.5, atol=1e-5)
     np.testing.assert_allclose(ddf[1], -4.0, atol=1e-5)
-
-
-def test_a_linear_field_survives_the_way_back_to_the_native_grid() -> None:
-    rng = np.random.default_rng(0)
-    native, affine = rng.random((40, 31)).astype(np.float32), np.diag([1.3, 0.7, 1, 1])
-    small, smaller = resize(native, (16, 20)), resize_affine(affine, (40, 31), (16, 20))
-    region = native_region(
-        {"crop_start": [3, -2, 0], "native_shape": [40, 31, 1], "resampled_shape": [16, 20, 1]},
-        (10, 24),
-        crop_affine(smaller, (3, -2)),
-        affine,
-        dims=2,
-    )
-    # the field whose value is the native place itself, sampled where the prepared voxels are
-    places = np.stack(np.meshgrid(*[np.arange(n) for n in (10, 24)], indexing="ij"))
-    world = (np.linalg.inv(affine) @ crop_affine(smaller, (3, -2)))[:2]
-    ddf = world[:, :2] @ places.reshape(2, -1) + world[:, 3:]
-    voxels = torch.tensor(ddf.reshape(2, 10, 24) / np.array(region.step)[:, None, None])[None]
-    back = region.place_field(voxels, native.shape)[0].numpy()
-    target = np.stack(np.meshgrid(*[np.arange(n) for n in native.shape], indexing="ij"))
-    inner = np.s_[10:30, :]
-    np.testing.assert_allclose(back[0][inner], target[0][inner], atol=1e-9)
-    np.testing.assert_allclose(back[1][inner], target[1][inner], atol=1e-9)
-    assert not back[:, :5].any()
-    assert small.shape == (16, 20)
-
-
-def test_a_resampled_volume_finds_its_place(affine: np.ndarray) -> None:
-    resampled, new = resample(np.random.default_rng(0).random((12, 10, 6)), affine, (2.1, 2.0, 3.3))
-    start, size = (1, -2, 2), (5, 6, 4)
-    native = {"crop_start": start, "native_shape": [12, 10, 6], "resampled_shape": resampled.shape}
-    region = native_region(native, size, crop_affine(new, start), affine, dims=3)
-    truth = np.linalg.inv(affine) @ crop_affine(new, start)
-    np.testing.assert_allclose(region.first, truth[:3, 3], atol=1e-9)
-    np.testing.assert_allclose(np.diag(region.step), truth[:3, :3], atol=1e-9)
-
-
-def test_whole_voxels_are_placed_exactly() -> None:
-    values = torch.rand(2, 1, 6, 5)
-    placed = Region.box((3, -2), (6, 5)).place(values, (8, 9), fill=7.0)
-    assert torch.equal(placed[:, :, 3:8, :3], values[:, :, :5, 2:])
-    assert (placed[:, :, :3] == 7).all()
-    assert (placed[:, :, :, 3:] == 7).all()
-
-
-def test_what_moves_is_found() -> None:
-    still = np.random.default_rng(0).random((90, 70, 3)).astype(np.float32)
-    moved = still.copy()
-    moved[50:60, 20:30] = 1 - moved[50:60, 20:30]
-    np.testing.assert_allclose(detect_centre(still, moved), (54.5, 24.5), atol=3)
-    assert detect_centre(still, still) == (44.5, 34.5)
-    start, size = Framing(20, "detect").boxes(still, moved, 2)
-    assert size == (20, 20)
-    np.testing.assert_allclose(np.add(start, 10), (54.5, 24.5), atol=4)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"center": "heart"}, 'center is \'heart\'; give "image", "detect" or a voxel'),
-        ({"center": (200, 10)}, "center is .200, 10."),
-        ({"center": (1, 2, 3)}, "center is .1, 2, 3."),
-        ({"crop_size": (8, 8, 8)}, "crop_size is .8, 8, 8.; give 2 whole numbers"),
-        ({"crop_size": "large"}, "crop_size is 'large'"),
-        ({"network_size": (8,)}, "network_size is .8.; give 2 numbers"),
-    ],
-)
-def test_a_framing_that_makes_no_sense_is_refused(
-    files: dict[str, Path], options: dict[str, object], message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        PairsToRegister(files["moving"], files["fixed"], framing=Framing(**options))
-
-
-def test_a_center_from_the_command_line_is_read() -> None:
-    image = np.random.default_rng(0).random((50, 40))
-    assert Framing(10, "25,12").boxes(image, image, 2) == Framing(10, (25, 12)).boxes(image, image, 2)
-    assert Framing((10, -1), (25, 12)).boxes(image, image, 2) == ((20, 0), (10, 40))
 
 
 def test_input_that_cannot_be_registered_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
