@@ -8,9 +8,12 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from monai.utils import set_determinism
+from torch import nn
 
+from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
 from .errors import InputError, say_in_one_line
+from .networks.dropout import with_dropout
 from .overrides import check_overrides, read_words, running_workflow
 
 
@@ -42,6 +45,11 @@ def phantom_dir(bundle_root: str, spatial_dims: int = 2) -> str:
     return str(Path(bundle_root) / "data" / f"phantom_{spatial_dims}d")
 
 
+def augmentation(affine: str | None, seed: int) -> RandomDeformation | None:
+    """What is done to the pairs of a training; None for nothing."""
+    return None if affine is None else RandomDeformation(seed, affine)
+
+
 def dataset(dataset_dir: str, bundle_root: str) -> str:
     """``dataset_dir``; if it is the bundle's own phantom, made on first use."""
     for spatial_dims in (2, 3):
@@ -55,6 +63,11 @@ def default_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def model(network: nn.Module, dropout: float, device: torch.device) -> nn.Module:
+    """The network to be trained, on its device."""
+    return with_dropout(network, dropout).to(device)
 
 
 def start_parallel(seed: int = 0) -> None:

@@ -8,17 +8,21 @@ from torch import Tensor
 
 
 class Pair(NamedTuple):
-    """One batch of examples: images (B, 1, *spatial) in [0, 1], labels and mask alike or absent."""
+    """One batch of examples: images (B, 1, *spatial) in [0, 1], labels and masks alike or absent.
+
+    ``mask`` is 1 where the fixed image counts and 0 elsewhere (padding, say), ``moving_mask`` where the moving one does.
+    """
 
     moving: Tensor
     fixed: Tensor
     moving_label: Tensor | None = None
     fixed_label: Tensor | None = None
     mask: Tensor | None = None
+    moving_mask: Tensor | None = None
 
     def swapped(self) -> Pair:
         """The same pair registered the other way round."""
-        return Pair(self.fixed, self.moving, self.fixed_label, self.moving_label, self.mask)
+        return Pair(self.fixed, self.moving, self.fixed_label, self.moving_label, self.moving_mask, self.mask)
 
 
 class Deformation(NamedTuple):

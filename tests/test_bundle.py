@@ -188,7 +188,7 @@ def workflow_of(config: Path, **overrides: Any) -> ConfigWorkflow:
 def test_every_bundle_has_the_properties_of_a_training(
     restored: None, name: str, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    settings = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu"}
+    settings = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu", "spatial_dims": 2}
     workflow = workflow_of(BUNDLES / name / "configs" / "train.yaml", **settings)
     workflow.initialize()
     assert workflow.check_properties() == []

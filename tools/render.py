@@ -23,7 +23,17 @@ from common import networks
 RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
-CONFIGS = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml", "logging.conf", "metadata.json")
+CONFIGS = (
+    "train.yaml",
+    "snapshot_train.yaml",
+    "multi_gpu_train.yaml",
+    "evaluate.yaml",
+    "ensemble_evaluate.yaml",
+    "inference.yaml",
+    "ensemble_inference.yaml",
+    "logging.conf",
+    "metadata.json",
+)
 GIVES = {"displacement_log_variance": "the log variance of the displacement"}
 TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
     "docs/README.md": "README.md",
@@ -58,6 +68,11 @@ def results(name: str) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def about_data(dataset: str) -> dict[str, str]:
+    """What is said of the data that weights were trained on."""
+    return yaml.safe_load((RECIPES / "data.yaml").read_text())[dataset]
+
+
 def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """A method's settings with their values for one bundle: those of the training that was best, where one was."""
     settings = {key: dict(entry) for key, entry in method["settings"].items()}
@@ -73,15 +88,31 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
     companion, settings = method.get("companion", {}), method["settings"]
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     of_companion = companion.get("settings", {})
+    of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
     maps = method.get("maps", [])
     return {
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
         "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
-        "network_settings": architecture["network_settings"] | {s: settings[s] for s in of_companion.values()},
+        "network_settings": architecture["network_settings"] | {s: settings[s] for s in of_network},
+        "num_classes": "num_classes" in settings,
+        "spatial_dims": method.get("spatial_dims", 2),
         "maps": [companion["map"], *maps] if companion else maps,
+        "channels": channel_names(method.get("spatial_dims", 2), [companion["map"], *maps] if companion else maps, settings),
         "gives": ([companion["what"]] if companion else []) + [GIVES[name] for name in maps],
     }
+
+
+AXES = ("first", "second", "third")
+
+
+def channel_names(dims: int, maps: list[str], settings: dict[str, Any]) -> list[str]:
+    """What the channels of a bundle's prediction are, in words."""
+    classes = settings["num_classes"]["value"] if "num_classes" in settings else 0
+    of_classes = {"label_uncertainty": [f"label_uncertainty of class {c}" for c in range(classes)]}
+    named = [name for each in maps for name in of_classes.get(each, [each])]
+    fields = [f"displacement along the {axis} axis, voxels" for axis in AXES[:dims]]
+    return [*fields, *named, *(f"share of class {c}" for c in range(classes)), "warped moving image"]
 
 
 def expectation(measured: dict[str, Any]) -> str:
@@ -91,17 +122,19 @@ def expectation(measured: dict[str, Any]) -> str:
     dsc, seeds = measured["published"]["dsc"], len(measured["seeds"])
     spread = f" +- {dsc['sd']:.1f} % ({seeds} seeds)" if seeds > 1 else " % (1 seed)"
     return (
-        f"Expect on {measured['dataset']} (80 training patients), published protocol: validation DSC "
+        f"Expect on {measured['dataset']} ({about_data(measured['dataset'])['subjects']}), published protocol: validation DSC "
         f"{dsc['mean']:.1f}{spread}."
     )
 
 
 def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
-    """How many parameters a bundle's networks have in 2D."""
+    """How many parameters a bundle's networks have, in the dimensions that it is meant for."""
+    dims = method.get("spatial_dims", 2)
     settings = {key: entry["value"] for key, entry in architecture["network_settings"].items()}
-    made = [getattr(networks, architecture["network"])(2, **settings, **method.get("estimator_settings", {}))]
+    fixed = {key: value for key, value in method.get("estimator_settings", {}).items() if "@" not in value}
+    made = [getattr(networks, architecture["network"])(dims, **settings, **fixed)]
     if "companion" in method:
-        made.append(getattr(networks, method["companion"]["network"])(2))
+        made.append(getattr(networks, method["companion"]["network"])(dims))
     return sum(p.numel() for network in made for p in network.parameters())
 
 
@@ -129,17 +162,18 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     name = f"{architecture['name']}_{method['name']}"
     measured, settings = results(name), settings_of(name, architecture, method)
-    training = architecture["training"]
+    training = architecture["training"] | method.get("training", {})
     listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]
     values = {
         "name": name,
         "architecture": architecture,
-        "method": {"ablations": [], **method},
+        "method": {"ablations": [], "augmentation": None, "images": None, **method},
         "settings": settings,
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
         "training": training | {"max_epochs": training["max_epochs"] + method.get("extra_epochs", 0)},
         "alternating": method["trainer"] == "AlternatingTrainer",
         "results": measured and {"ause": None, **measured},
+        "data": about_data(measured["dataset"]) if measured else {},
         "expect": expectation(measured),
         "cost": " ".join(part["cost"] for part in (architecture, method) if part["cost"]),
         "parameters": parameters(architecture, method),

@@ -10,13 +10,14 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ..errors import InputError
 from ..parallel import rank, world_size
+from .pairing import ROLES
 from .pairs import PreparedPairs
 
 Batch = dict[str, Tensor | list[int] | int]
 
 
 class PairLoader:
-    """Iterate over batches {moving, fixed, moving_label?, fixed_label?, index, count} on ``device``.
+    """Iterate over batches {moving, fixed, labels and masks where there are, index, count} on ``device``.
 
     The order depends on ``seed`` and the epoch alone, so a resumed run goes on where it was. Pairs held in
     memory are moved to the device once and a batch is an indexing; others come from worker processes. Of
@@ -30,9 +31,11 @@ class PairLoader:
         seed: of the order.
         device: where batches go.
         num_workers: processes that read, for pairs not held in memory.
+        pairs_per_epoch: at most so many, others in each epoch if shuffled; None takes as many as are listed.
 
     Raises:
-        InputError: if ``batch_size`` is below 1, or pairs of different sizes would have to be stacked.
+        InputError: if ``batch_size`` or ``pairs_per_epoch`` is below 1, or pairs of different sizes would have to be
+            stacked.
     """
 
     def __init__(
@@ -43,18 +46,24 @@ class PairLoader:
         seed: int = 0,
         device: str | torch.device = "cpu",
         num_workers: int = 2,
+        pairs_per_epoch: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: it must be at least 1.")
+        if pairs_per_epoch is not None and pairs_per_epoch < 1:
+            raise InputError(f"pairs_per_epoch is {pairs_per_epoch}: it must be null or at least 1.")
         if batch_size > 1 and dataset.in_memory and dataset.stacked is None:
             raise different_sizes(dataset, batch_size)
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
         self.seed, self.device, self.num_workers, self.epoch = seed, torch.device(device), num_workers, 1
+        wanted = pairs_per_epoch or len(dataset.dataset.pairs(dataset.split))
+        self.pairs_per_epoch = min(wanted, len(dataset))
         stacked = dataset.stacked
         self._resident = None if stacked is None else {k: v.to(self.device) for k, v in stacked.items()}
+        self._sides = dataset.sides.to(self.device)
 
     def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self.pairs_per_epoch // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of ``epoch`` (from 1)."""
@@ -66,7 +75,7 @@ class PairLoader:
         if self.shuffle:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(len(self.dataset), generator=generator)
-        return [batch.tolist() for batch in order.split(self.batch_size)]
+        return [batch.tolist() for batch in order[: self.pairs_per_epoch].split(self.batch_size)]
 
     def __iter__(self) -> Iterator[Batch]:
         batches = self.batches()
@@ -78,8 +87,12 @@ class PairLoader:
     def _tensors(self, batches: list[list[int]]) -> Iterator[dict[str, Tensor]]:
         if self._resident is not None:
             for batch in batches:
-                rows = torch.tensor(batch, device=self.device)
-                yield {key: tensor[rows] for key, tensor in self._resident.items()}
+                sides = self._sides[torch.tensor(batch, device=self.device)].unbind(1)
+                yield {
+                    key: images[rows]
+                    for role, images in self._resident.items()
+                    for key, rows in zip(ROLES[role], sides, strict=True)
+                }
             return
         workers = 0 if self.dataset.in_memory else self.num_workers
         loader = DataLoader(

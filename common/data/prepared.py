@@ -29,6 +29,7 @@ FORMAT = "warpsure-pairs/1"
 SPLITS = ("train", "val", "test")
 IMAGE_KEYS = ("moving", "fixed")
 LABEL_KEYS = ("moving_label", "fixed_label")
+MASK_KEYS = ("moving_mask", "fixed_mask")  # 1 where an image is real, 0 where it was padded
 TRUTH_KEYS = ("displacement", "variance", "non_correspondence")
 UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
 
@@ -37,7 +38,10 @@ Pairs = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Dataset:
-    """What ``dataset.json`` says of the folder ``root``; see :func:`read` and :func:`write`."""
+    """What ``dataset.json`` says of the folder ``root``; see :func:`read` and :func:`write`.
+
+    ``preparation`` holds what a new image needs to be prepared in the same way, if the source says so.
+    """
 
     root: Path
     name: str
@@ -50,6 +54,7 @@ class Dataset:
     spacing_policy: str = ""
     seed: int = 0
     splits: Pairs = field(default_factory=dict)
+    preparation: dict[str, Any] = field(default_factory=dict)
 
     def pairs(self, split: str) -> list[dict[str, Any]]:
         """Return the pairs of ``split``; raise InputError if there is no such split or it is empty."""
@@ -89,6 +94,7 @@ def _parse(path: Path, content: dict[str, Any]) -> Dataset:
             evaluated_labels=tuple(int(value) for value in content.get("evaluated_labels", ())),
             splits={str(split): list(pairs) for split, pairs in content["splits"].items()},
             seed=int(content.get("seed") or 0),
+            preparation=dict(content.get("preparation") or {}),
             **{key: str(content.get(key) or "") for key in ("licence", "citation", "modality", "spacing_policy")},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -116,6 +122,7 @@ def write(dataset: Dataset) -> None:
         "spatial_dims": dataset.spatial_dims, "spacing_policy": dataset.spacing_policy,
         "labels": {str(value): name for value, name in sorted(dataset.labels.items())},
         "evaluated_labels": list(dataset.evaluated_labels),
+        "preparation": dataset.preparation,
         "seed": dataset.seed,
         "splits": {split: dataset.splits.get(split, []) for split in SPLITS},
     }  # fmt: skip
@@ -160,7 +167,7 @@ def load_arrays(
 ) -> dict[str, np.ndarray]:
     """Load those of ``keys`` that ``pair`` has, as (H, W) or (X, Y, Z) arrays.
 
-    Images and variance are float32, labels and the non-correspondence mask uint8, and the displacement
+    Images and variance are float32, labels and masks uint8, and the displacement
     float32 (D, *spatial) in voxels on the fixed grid.
 
     Raises:
@@ -183,7 +190,7 @@ def load_arrays(
 
 
 def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np.ndarray:
-    is_label = key in LABEL_KEYS or key == "non_correspondence"
+    is_label = key in (*LABEL_KEYS, *MASK_KEYS, "non_correspondence")
     if dataset.spatial_dims == 2:
         array = _slice(path, _stack(path, _changed(path)), int(pair["slice"]))
     else:

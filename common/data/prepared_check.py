@@ -17,19 +17,23 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from .prepared import IMAGE_KEYS, LABEL_KEYS, SPLITS, TRUTH_KEYS, Dataset, read, read_image
+from .prepared import IMAGE_KEYS, LABEL_KEYS, MASK_KEYS, SPLITS, TRUTH_KEYS, Dataset, read, read_image
 
 TOLERANCE = 1e-3  # of an affine, in mm
 
 
 @dataclass
 class File:
-    """What one file was found to be: its grid, and of a label map which slices hold what is evaluated."""
+    """What one file was found to be: its grid, and of a label map which slices hold what is evaluated.
+
+    ``missing`` are the evaluated labels that a label map has no voxel of.
+    """
 
     shape: tuple[int, ...]
     affine: np.ndarray
     constant: np.ndarray  # (Z,): nothing to see in this slice; (1,) of a volume
     errors: list[str] = field(default_factory=list)
+    missing: tuple[int, ...] = ()
 
 
 def find_problems(dataset_dir: str | Path) -> list[str]:
@@ -50,7 +54,7 @@ def find_problems(dataset_dir: str | Path) -> list[str]:
 def _named(pair: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (key, file) of everything that a pair refers to."""
     truth = pair.get("truth") or {}
-    for key in (*IMAGE_KEYS, *LABEL_KEYS, *TRUTH_KEYS):
+    for key in (*IMAGE_KEYS, *LABEL_KEYS, *MASK_KEYS, *TRUTH_KEYS):
         if name := (truth.get(key) if key in TRUTH_KEYS else pair.get(key)):
             yield key, name
 
@@ -78,12 +82,16 @@ def _inspect(dataset: Dataset, name: str, key: str) -> File | str:
     file.errors = _label_errors(array, dataset) if key in LABEL_KEYS else _image_errors(file, array, key)
     if key in LABEL_KEYS and dataset.evaluated_labels:
         file.constant = ~np.isin(flat, dataset.evaluated_labels).any(axis=0)
+        found = set() if file.errors else set(np.unique(array).tolist())
+        file.missing = tuple(value for value in dataset.evaluated_labels if found and value not in found)
     return file
 
 
 def _image_errors(file: File, array: np.ndarray, key: str) -> list[str]:
     if not np.isfinite(array).all():
         return [f"{int((~np.isfinite(array)).sum())} values are NaN or infinite"]
+    if key in MASK_KEYS:
+        return _mask_errors(array)
     if key not in IMAGE_KEYS:
         return []
     if file.constant.all():
@@ -94,6 +102,13 @@ def _image_errors(file: File, array: np.ndarray, key: str) -> list[str]:
         if low >= -TOLERANCE and high <= 1 + TOLERANCE
         else [f"intensities from {low:g} to {high:g}, expected 0 to 1"]
     )
+
+
+def _mask_errors(array: np.ndarray) -> list[str]:
+    values = np.unique(array).tolist()
+    if odd := sorted(set(values) - {0, 1}):
+        return [f"a mask has 1 where the image is real and 0 where it was padded, but this has {odd[:3]}"]
+    return [] if 1 in values else ["the mask is empty: nothing of the image is real"]
 
 
 def _label_errors(array: np.ndarray, dataset: Dataset) -> list[str]:
@@ -167,6 +182,10 @@ def _warnings(dataset: Dataset, files: dict[str, File | str]) -> Iterator[str]:
         for what, some in found.items():
             if some:
                 yield f"{split}: {len(some)} of {len(pairs)} pairs {what}, the first is {some[0]['id']}"
+    for name, file in files.items():
+        if isinstance(file, File) and file.missing:
+            lacking = ", ".join(f"{value} ({dataset.labels.get(value, '?')})" for value in file.missing)
+            yield f"{name}: no voxel of label {lacking}"
 
 
 def _blank(dataset: Dataset, files: dict[str, File | str], pair: dict[str, Any], keys: tuple[str, ...]) -> bool:

@@ -5,12 +5,16 @@ from .inference import RegistrationInference
 from .inference_cases import PairsToRegister
 from .inference_region import Framing
 from .inferer import BatchInferer
+from .segmentation import AtlasSegmentation
+from .segmentation_cases import ImagesToSegment
 from .trainer import AlternatingTrainer, JointTrainer, SingleTrainer
 
 __all__ = [
     "AlternatingTrainer",
+    "AtlasSegmentation",
     "BatchInferer",
     "Framing",
+    "ImagesToSegment",
     "JointTrainer",
     "PairsToRegister",
     "RegistrationEvaluator",

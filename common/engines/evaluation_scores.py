@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..data.pairs import PreparedPairs
 from ..io import read_affine
 from ..metrics import Curve
 from ..spatial import warp
-from .evaluation_tables import IDENTITY, TRUTH
+from .evaluation_tables import IDENTITY, IMAGE, TRUTH
 
 Arrays = Mapping[str, NDArray]
 
@@ -25,7 +25,7 @@ OVERLAP = tuple(metrics.evaluate_pair(np.zeros((2, 2)), np.zeros((2, 2)), None, 
 """The overlap metrics of both protocols: "published/dsc", ..., "standard/asd_mm"."""
 
 
-LABELS = ("moving_label", "fixed_label")
+MASK = "fixed_mask"
 
 
 class Scored(NamedTuple):
@@ -34,7 +34,8 @@ class Scored(NamedTuple):
     Attributes:
         row: of metrics.csv.
         curve: of sparsification.csv.
-        arrays: what examples.npz keeps of a pair: images, labels, warped label and the prediction.
+        arrays: what examples.npz keeps of a pair: images, labels, mask, warped label and the prediction, of whose
+            "segmentation" only the most likely label.
     """
 
     row: dict[str, Any]
@@ -56,14 +57,16 @@ def score_example(
         dataset: the split.
         index: the pair's number in it.
         prediction: "ddf" (D, *spatial) in voxels, "warped" (*spatial) and, if the method has a map, "uncertainty"
-            (*spatial); further arrays are only kept. None for a pair that could not be registered: its row is NaN
+            (*spatial), if it predicts labels, "segmentation" (C, *spatial) and perhaps "label_uncertainty"
+            (C, *spatial); further arrays are only kept. None for a pair that could not be registered: its row is NaN
             throughout, but for what no registration gives.
-        map_name: what the map is ("log_variance", "displacement_log_variance", "score"); None for no map.
+        map_name: what the map is ("log_variance", "score", ...); None for no map.
         labels: the labels that count.
         seconds: what the registration took.
     """
     pair, dims = dataset.pairs[index], dataset.spatial_dims
-    arrays = prepared.load_arrays(dataset.dataset, pair, (*prepared.IMAGE_KEYS, *LABELS, *prepared.TRUTH_KEYS))
+    keys = (*prepared.IMAGE_KEYS, *prepared.LABEL_KEYS, MASK)
+    arrays = prepared.load_arrays(dataset.dataset, pair, (*keys, *prepared.TRUTH_KEYS))
     found = dict(_nothing(arrays["fixed"], map_name) if prediction is None else prediction)
     if "moving_label" in arrays and np.isfinite(found["ddf"]).all():
         found["warped_label"] = warp_label(arrays["moving_label"], found["ddf"])
@@ -71,8 +74,15 @@ def score_example(
     scores, curve = score_pair(arrays, found, map_name, labels, spacing)
     truth = {key: scores.pop(key) for key in TRUTH if key in scores}
     row = {**{key: pair.get(key) for key in IDENTITY}, **scores, "seconds": seconds, **truth}
-    kept = {key: arrays[key] for key in (*prepared.IMAGE_KEYS, *LABELS) if key in arrays}
-    return Scored(row, curve, kept | found)
+    return Scored(row, curve, {key: arrays[key] for key in keys if key in arrays} | _compact(found))
+
+
+def _compact(prediction: Arrays) -> dict[str, NDArray]:
+    """Leave out what a figure does not show and a volume has in plenty: a map for every class."""
+    kept = {name: values for name, values in prediction.items() if name != "label_uncertainty"}
+    if "segmentation" in kept:
+        kept["segmentation"] = _most_likely(kept["segmentation"])
+    return kept
 
 
 def examples_of(count: int, pairs: int) -> list[int]:
@@ -97,40 +107,86 @@ def score_pair(
 ) -> tuple[dict[str, float], Curve]:
     """Compute a row of metrics.csv, and the sparsification curves; what cannot be computed is NaN.
 
-    Metrics against a known truth are there only where the data set has one.
+    Metrics against a known truth are there only where the data set has one, and those of predicted labels only where
+    there are some. What lies in the padding of the fixed image does not count.
 
     Args:
-        arrays: of the prepared pair (`prepared.load_arrays`): "fixed", and labels and truth where it has them.
+        arrays: of the prepared pair (`prepared.load_arrays`): "fixed", and labels, mask and truth where it has them.
         prediction: "ddf" (D, *spatial), "warped" (*spatial), "warped_label" (*spatial) if the pair has labels
-            and its field is finite, "uncertainty" (*spatial) if the method has a map.
-        map_name: what the map is: a log variance, or "score" (whose uncertainty is 1 - score); None for no map.
+            and its field is finite, "uncertainty" (*spatial) if the method has a map, "segmentation" (C, *spatial) if
+            it predicts labels.
+        map_name: what the map is: "score" (whose uncertainty is 1 - score), or what grows with the expected error;
+            None for no map.
         labels: the labels that count; one that a map lacks is empty.
         spacing: mm along each array axis.
     """
-    ddf = prediction["ddf"]
+    ddf, mask = prediction["ddf"], arrays.get(MASK)
     row = _overlap(arrays, ddf, labels, spacing)
     row |= {f"undeformed/{name}": value for name, value in _overlap(arrays, None, labels, spacing).items()}
-    row |= metrics.regularity(ddf)
-    squared_error = (arrays["fixed"] - prediction["warped"]) ** 2
-    uncertainty = _uncertainty(prediction, map_name)
-    curve = metrics.sparsification(squared_error, uncertainty)
-    row |= {"ause": curve.ause, "aurg": curve.aurg, "spearman": metrics.spearman(uncertainty, squared_error)}
+    row |= metrics.regularity(ddf, mask)
+    uncertainty, error = _uncertainty(prediction, map_name), squared_error(arrays["fixed"], prediction["warped"])
+    judged = [values if mask is None else values[mask > 0] for values in (error, uncertainty)]
+    curve = metrics.sparsification(*judged)
+    row |= {"ause": curve.ause, "aurg": curve.aurg, "spearman": metrics.spearman(*judged)}
     row |= _detection(uncertainty, arrays, prediction)
-    return row | _truth(arrays, prediction, map_name), curve
+    row |= {name: metrics.METRICS[name].function(prediction["warped"], arrays["fixed"], mask) for name in IMAGE}
+    return row | _label_scores(arrays, prediction) | _truth(arrays, prediction, map_name), curve
+
+
+def squared_error(fixed: NDArray, warped: NDArray) -> NDArray:
+    """``(fixed - warped)^2``."""
+    return (fixed - warped) ** 2
+
+
+def label_ranking(prediction: Arrays, fixed: NDArray, map_name: str | None) -> tuple[str, NDArray]:
+    """What ranks the errors of the predicted labels: its name, and the map.
+
+    The uncertainty of each class (C, *spatial), else the method's map, else, as the paper does (predictive, Gong et
+    al., WACV 2022, Table 1), the squared warping error, both (*spatial).
+    """
+    if "label_uncertainty" in prediction:
+        return "label_uncertainty", prediction["label_uncertainty"]
+    if map_name is not None:
+        return map_name, _uncertainty(prediction, map_name)
+    return "squared_error", squared_error(fixed, prediction["warped"])
 
 
 def _overlap(arrays: Arrays, ddf: NDArray | None, labels: Sequence[int], spacing: Sequence[float]) -> dict[str, float]:
     if "moving_label" not in arrays or "fixed_label" not in arrays or not labels:
         return dict.fromkeys(OVERLAP, nan)
-    return metrics.evaluate_pair(arrays["moving_label"], arrays["fixed_label"], ddf, labels, spacing)
+    images = arrays["moving_label"], arrays["fixed_label"]
+    return metrics.evaluate_pair(*images, ddf, labels, spacing, arrays.get(MASK))
+
+
+def _label_scores(arrays: Arrays, prediction: Arrays) -> dict[str, float]:
+    """Dice of the predicted labels: the mean over the classes that either map has, and each class."""
+    if "segmentation" not in prediction:
+        return {}
+    found = prediction["segmentation"]
+    scores = dict.fromkeys(range(1, len(found)), nan)
+    if "fixed_label" in arrays and np.isfinite(found).all():
+        scores = metrics.class_dice(_most_likely(found), arrays["fixed_label"], len(found), arrays.get(MASK))
+    known = [score for score in scores.values() if not isnan(score)]
+    mean = sum(known) / len(known) if known else nan
+    return {"label/dsc": mean} | {f"label/dsc_{c}": score for c, score in scores.items()}
+
+
+def _most_likely(segmentation: NDArray) -> NDArray[np.uint8]:
+    return segmentation.argmax(axis=0).astype(np.uint8)
 
 
 def _detection(uncertainty: NDArray, arrays: Arrays, prediction: Arrays) -> dict[str, float]:
+    """Of the errors of the predicted label, by the squared warping error if there is no map, or of the warped one."""
     functions = {"error_auroc": metrics.error_auroc, "error_auroc_band": metrics.error_auroc_band}
-    if "warped_label" not in prediction or "fixed_label" not in arrays or not np.isfinite(uncertainty).all():
+    label = prediction.get("warped_label")
+    if "segmentation" in prediction:
+        label = _most_likely(prediction["segmentation"])
+        if "uncertainty" not in prediction:
+            uncertainty = squared_error(arrays["fixed"], prediction["warped"])
+    if label is None or "fixed_label" not in arrays or not np.isfinite(uncertainty).all():
         return dict.fromkeys(functions, nan)
-    labels = prediction["warped_label"], arrays["fixed_label"]
-    return {name: function(uncertainty, *labels) for name, function in functions.items()}
+    labels, mask = (label, arrays["fixed_label"]), arrays.get(MASK)
+    return {name: function(uncertainty, *labels, mask=mask) for name, function in functions.items()}
 
 
 def _uncertainty(prediction: Arrays, map_name: str | None) -> NDArray:

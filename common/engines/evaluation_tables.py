@@ -1,4 +1,5 @@
-"""The files of an evaluation: metrics.csv, patients.csv, metrics.json, sparsification.csv, examples.npz.
+"""The files of an evaluation: metrics.csv, patients.csv, metrics.json, sparsification.csv, examples.npz, and
+label_sparsification.csv of a network that predicts labels.
 
 A network's evaluator and the classical baselines both end in :func:`write_evaluation`.
 """
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from ..data.pairs import PreparedPairs
 from ..data.prepared import write_bytes
 from ..io import file_hash
-from ..metrics import Curve, mean_by_subject, not_computed, summary
+from ..metrics import LABEL_CURVES, PROTOCOLS, Curve, LabelCurves, mean_by_subject, not_computed, summary
 
 Row = dict[str, Any]
 IDENTITY = ("id", "subject", "group", "slice")
 ENDPOINT = ("endpoint_error", "undeformed_endpoint_error", "endpoint_error_image", "undeformed_endpoint_error_image")
 TRUTH = (*ENDPOINT, "variance_spearman", "score_auroc")
 PLAIN = ("folding_percent", "sd_log_jacobian", "ause", "aurg", "spearman", "error_auroc", "error_auroc_band")
+IMAGE = ("mse", "nlcc", "mi")
 
 
 def about_evaluation(
@@ -34,9 +36,13 @@ def about_evaluation(
     labels: Sequence[int],
     checkpoint: str | Path | None = None,
     parameters: int | None = None,
+    members: Sequence[str | Path] | None = None,
 ) -> dict[str, Any]:
-    """Return what metrics.json begins with; a method that is not trained has no weights and parameters (null)."""
-    return {
+    """Return what metrics.json begins with; a method that is not trained has no weights and parameters (null).
+
+    An ensemble has ``members`` instead, the weights of each, in its order.
+    """
+    about = {
         "dataset": dataset.dataset.name,
         "split": dataset.split,
         "bundle": bundle,
@@ -45,6 +51,10 @@ def about_evaluation(
         "parameters": parameters,
         "labels": list(labels),
     }
+    if members:
+        hashes = {path: file_hash(path) for path in set(members)}  # dropout takes every member from one file
+        about["members"] = [{"checkpoint": str(path), "checkpoint_sha256": hashes[path]} for path in members]
+    return about
 
 
 def write_evaluation(
@@ -54,6 +64,7 @@ def write_evaluation(
     examples: Mapping[str, Mapping[str, NDArray]],
     map_name: str | None,
     about: Mapping[str, Any],
+    judged: tuple[str | None, LabelCurves] | None = None,
 ) -> dict[str, Any]:
     """Write all files of an evaluation and return what metrics.json says.
 
@@ -64,6 +75,7 @@ def write_evaluation(
         examples: pair id -> arrays of the pairs to keep whole.
         map_name: what the uncertainty map is; None for a method without one.
         about: what was evaluated (`about_evaluation`).
+        judged: of a method that predicts labels: the map that ranked their errors, and its curves.
 
     Raises:
         InputError: if a file cannot be written.
@@ -73,6 +85,9 @@ def write_evaluation(
     write_csv(output_dir / "patients.csv", patients(rows), ["subject", "group", "pairs", *names])
     write_sparsification(output_dir / "sparsification.csv", curves)
     write_examples(output_dir / "examples.npz", examples, map_name)
+    if judged is not None:
+        write_label_sparsification(output_dir / "label_sparsification.csv", judged[1])
+        result["label_sparsification"] = label_summary(*judged, len(rows))
     write_json(output_dir / "metrics.json", result)  # last: a folder without it is unfinished
     return result
 
@@ -135,6 +150,8 @@ def summarise(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
         "seconds_per_pair": _median(seconds),
         "not_computed": {name: count for name, count in missing.items() if count},
         "truth": {name: summary(columns[name]) for name in TRUTH if name in columns},
+        "image": {name: summary(columns[name]) for name in IMAGE},
+        **({"label": label} if (label := _group(columns, "label/")) else {}),
     }
 
 
@@ -144,12 +161,11 @@ def _median(values: NDArray) -> float:
 
 
 def _protocols(columns: Mapping[str, NDArray], prefix: str) -> dict[str, dict[str, Any]]:
-    tables: dict[str, dict[str, Any]] = {}
-    for name, values in columns.items():
-        protocol, _, metric = name.removeprefix(prefix).partition("/")
-        if name.startswith(prefix) and metric and "/" not in metric:
-            tables.setdefault(protocol, {})[metric] = summary(values)
-    return tables
+    return {protocol: _group(columns, f"{prefix}{protocol}/") for protocol in PROTOCOLS}
+
+
+def _group(columns: Mapping[str, NDArray], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): summary(values) for name, values in columns.items() if name.startswith(prefix)}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -170,6 +186,19 @@ def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:
     means = {name: np.mean([getattr(curve, name) for curve in known], axis=0) for name in names}
     rows = [{name: float(means[name][i]) for name in names} for i in range(len(means["fraction"]))]
     write_csv(path, rows, names)
+
+
+def label_summary(ranked_by: str | None, curves: LabelCurves, pairs: int) -> dict[str, Any]:
+    """Return the areas of metrics.json, the map that ranked, and the ``pairs`` with and without curves."""
+    areas = {name: {"ause": curves.ause[name]} for name in LABEL_CURVES}
+    return {"ranked_by": ranked_by, "pairs": curves.pairs, "left_out": pairs - curves.pairs, **areas}
+
+
+def write_label_sparsification(path: Path, curves: LabelCurves) -> None:
+    """Write the curves over all pairs, means over the foreground classes."""
+    columns = {"fraction": curves.fraction, **curves.curves}
+    rows = [dict(zip(columns, map(float, values), strict=True)) for values in zip(*columns.values(), strict=True)]
+    write_csv(path, rows, list(columns))
 
 
 def write_examples(path: Path, examples: Mapping[str, Mapping[str, NDArray]], map_name: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -12,47 +12,25 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import SupervisedEvaluator
 from monai.utils.enums import CommonKeys as Keys
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from ..data import prepared
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
 from ..io import load_weights
-from ..metrics import Curve
+from ..metrics import Curve, LabelSparsification
 from ..spatial import warp
 from . import evaluation_tables as tables
-from .evaluation_scores import examples_of, score_example
+from .channels import maps_of, name_of
+from .evaluation_batches import ImageBatches
+from .evaluation_scores import examples_of, label_ranking, score_example
 from .inference import image_of
 from .inference_path import path_fields
 from .inferer import BatchInferer
 
+NO_MAP = ("ddf", "segmentation", "warped")
 PATH_STEPS = 8  # of a continuous deformation, both ends included
-
-
-class ImageBatches:
-    """Batches of a split, in its order: {"image" (B, 2, *spatial), "index": the pairs' numbers}.
-
-    A batch ends where the next pair has another shape.
-    """
-
-    def __init__(self, dataset: PreparedPairs, batch_size: int) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        images: list[Tensor] = []
-        for index in range(len(self.dataset)):
-            pair = self.dataset[index]
-            image = torch.cat([pair["moving"], pair["fixed"]])
-            if images and (len(images) == self.batch_size or image.shape != images[0].shape):
-                yield _batch(images, index)
-                images = []
-            images.append(image)
-        yield _batch(images, len(self.dataset))
-
-
-def _batch(images: Sequence[Tensor], end: int) -> dict[str, Any]:
-    return {"image": torch.stack(list(images)), "index": list(range(end - len(images), end))}
 
 
 class RegistrationEvaluator(SupervisedEvaluator):
@@ -60,11 +38,13 @@ class RegistrationEvaluator(SupervisedEvaluator):
 
     The files: metrics.csv (a row a pair), patients.csv (a row a subject), metrics.json (means, deviations and counts),
     sparsification.csv (mean curves), examples.npz (a few pairs, evenly spread, for figures). Without labels the
-    overlap is NaN and counted as not computed. ``rows`` and ``summary`` keep the results in memory.
+    overlap is NaN and counted as not computed. Of a network that predicts labels (``num_classes``) these are judged
+    too, and label_sparsification.csv says how well its uncertainty ranks their errors over all pairs together.
+    ``rows`` and ``summary`` keep the results in memory.
 
     Args:
         device: where the network runs.
-        network: a `RegistrationNetwork`.
+        network: a `RegistrationNetwork` or an `EnsembleNetwork`.
         dataset: the split.
         output_dir: where the tables go.
         checkpoint: weights to load, strictly; None leaves the network as it is.
@@ -77,7 +57,8 @@ class RegistrationEvaluator(SupervisedEvaluator):
         val_handlers: further handlers; ``state.output`` has "pred" and ``state.batch`` the "index" of its pairs.
 
     Raises:
-        InputError: a network for other dimensions, weights or data that cannot be used, output that cannot be written.
+        InputError: a network for other dimensions, weights or data that cannot be used, a label that the network does
+            not know, output that cannot be written.
     """
 
     def __init__(
@@ -104,9 +85,10 @@ class RegistrationEvaluator(SupervisedEvaluator):
         batch_size = batch_size or (16 if dataset.spatial_dims == 2 else 1)
         self._timer = inferer or BatchInferer(batch_size)
         self.rows: list[tables.Row] = []
+        self.num_classes: int | None = getattr(network, "num_classes", None)
         super().__init__(
             device=device,
-            val_data_loader=ImageBatches(dataset, batch_size),
+            val_data_loader=ImageBatches(dataset, batch_size, getattr(network, "inputs", 2), self.num_classes),
             network=network.to(device),
             inferer=self._timer,
             prepare_batch=image_of,
@@ -115,7 +97,8 @@ class RegistrationEvaluator(SupervisedEvaluator):
         )
         self.dataset, self.output_dir, self.checkpoint = dataset, Path(output_dir), checkpoint
         self.bundle, self.labels = bundle, tuple(dataset.dataset.evaluated_labels if labels is None else labels)
-        maps = [name for name in network.channels[dataset.spatial_dims :] if name != "warped"]
+        self.channels: tuple[str, ...] = network.channels
+        maps = [name for name in map(name_of, self.channels) if name not in NO_MAP]
         self.map_name: str | None = maps[0] if maps else None
         self._wanted = examples_of(examples, len(dataset)) if isinstance(examples, int) else _numbers(dataset, examples)
         self.add_event_handler(Events.ITERATION_COMPLETED, self._score)
@@ -127,12 +110,16 @@ class RegistrationEvaluator(SupervisedEvaluator):
         self.rows.clear()
         self._curves: list[Curve] = []
         self._examples: dict[str, dict[str, np.ndarray]] = {}
+        self._judged = None if self.num_classes is None else LabelSparsification(self.num_classes)
+        self._ranked_by: str | None = None
         with tqdm(total=len(self.dataset), desc="evaluating", unit="pair", disable=None) as self._bar:
             super().run(global_epoch)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        about = tables.about_evaluation(self.dataset, self.bundle, self.labels, self.checkpoint, parameters)
+        members = getattr(self.network, "members", None)
+        about = tables.about_evaluation(self.dataset, self.bundle, self.labels, self.checkpoint, parameters, members)
+        judged = self._judged and (self._ranked_by, self._judged.curves())
         self.summary = tables.write_evaluation(
-            self.output_dir, self.rows, self._curves, self._examples, self.map_name, about
+            self.output_dir, self.rows, self._curves, self._examples, self.map_name, about, judged
         )
         print(headline(self.summary, self.output_dir))
 
@@ -143,13 +130,30 @@ class RegistrationEvaluator(SupervisedEvaluator):
             self._bar.update()
 
     def _score_one(self, index: int, pred: np.ndarray, seconds: float) -> None:
-        dims = self.dataset.spatial_dims
-        prediction = {"ddf": pred[:dims], "warped": pred[-1]} | ({"uncertainty": pred[dims]} if self.map_name else {})
+        prediction = self._prediction(pred)
         scored = score_example(self.dataset, index, prediction, self.map_name, self.labels, seconds)
         self.rows.append(scored.row)
         self._curves.append(scored.curve)
+        self._judge(prediction, scored.arrays)
         if index in self._wanted:
             self._examples[scored.row["id"]] = scored.arrays | self._path(scored.arrays)
+
+    def _prediction(self, pred: np.ndarray) -> dict[str, np.ndarray]:
+        """The maps that ``score_example`` takes; an uncertainty of every class becomes one map by its sum."""
+        maps = maps_of(pred, self.channels)
+        prediction = {name: maps[name] for name in (*NO_MAP, "label_uncertainty") if name in maps}
+        if self.map_name:
+            found = maps[self.map_name]
+            prediction["uncertainty"] = found if found.ndim == self.dataset.spatial_dims else found.sum(axis=0)
+        return prediction
+
+    def _judge(self, prediction: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
+        """Rank the voxels of a pair by the errors of its predicted labels."""
+        if self._judged is None or "fixed_label" not in arrays:
+            return
+        self._ranked_by, ranking = label_ranking(prediction, arrays["fixed"], self.map_name)
+        mask = arrays.get("fixed_mask")
+        self._judged.add(prediction["segmentation"], arrays["fixed_label"], ranking, mask)
 
     def _path(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The moving image on its way to the fixed one, for an architecture that has a way."""
@@ -176,5 +180,7 @@ def headline(summary: dict[str, Any], output_dir: Path) -> str:
         before = summary["undeformed"][protocol]["dsc"]["mean"]
         if table["dsc"]["n"]:
             parts.append(f"{protocol} DSC {table['dsc']['mean']:.2f} % (undeformed {before:.2f})")
+    if summary.get("label", {}).get("dsc", {}).get("n"):
+        parts.append(f"label DSC {summary['label']['dsc']['mean']:.2f} %")
     folding = summary.get("folding_percent", nan)
     return ", ".join([*parts, f"folding {folding:.2f} %", f"{1000 * summary['seconds_per_pair']:.1f} ms a pair"])

@@ -66,7 +66,7 @@ class RegistrationInference(SupervisedEvaluator):
             epoch_length=len(dataset),
             network=network.to(device),
             inferer=inferer or BatchInferer(),
-            prepare_batch=image_of,
+            prepare_batch=self._input,
             decollate=False,
             val_handlers=val_handlers,
         )
@@ -79,6 +79,10 @@ class RegistrationInference(SupervisedEvaluator):
         with tqdm(total=self.state.epoch_length, desc="registering", unit="pair", disable=None) as self._bar:
             super().run(global_epoch)
         print(f"{self.output_dir}: {len(self.files)} files of {self.state.iteration} registrations")
+
+    def _input(self, batch: dict[str, Any], device: torch.device, non_blocking: bool, **_: Any) -> tuple[Tensor, None]:
+        """Take what the network sees of a case to the device; there is no target."""
+        return batch["case"].network_input(self.network).to(device, non_blocking=non_blocking), None
 
     def _write(self, engine: Engine) -> None:
         case = engine.state.batch["case"]

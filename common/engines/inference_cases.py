@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import prepared
 from ..data.geometry import crop_affine, spacing_of
@@ -30,6 +30,7 @@ class Case:
         moving: native intensities (i, j) or (i, j, k); moving_label alike or absent.
         affine: (4, 4) of the native grid; region: where ``image`` lies in it.
         spatial_dims: 2 registers (i, j) slice by slice, 3 the volume.
+        label: (S, 1, *region.shape), the moving label as the network sees it, or absent.
     """
 
     name: str
@@ -40,6 +41,23 @@ class Case:
     affine: np.ndarray
     region: Region
     spatial_dims: int
+    label: Tensor | None = None
+
+    def network_input(self, network: nn.Module) -> Tensor:
+        """What ``network`` takes: ``image``, and for one of three inputs the moving label, zeros without one.
+
+        Raises:
+            InputError: a label value that the network has no class for.
+        """
+        if getattr(network, "inputs", 2) == 2:
+            return self.image
+        label = torch.zeros_like(self.image[:, :1]) if self.label is None else self.label
+        low, high, classes = int(label.min()), int(label.max()), network.num_classes
+        if low < 0 or high >= classes:
+            value = low if low < 0 else high
+            raise InputError(f"{self.name}: the moving label holds {value}, but the network knows 0 to {classes - 1}; "
+                             "renumber it, or leave it out.")  # fmt: skip
+        return torch.cat([self.image, label.to(self.image)], dim=1)
 
 
 def to_batch(array: np.ndarray, spatial_dims: int) -> Tensor:
@@ -115,15 +133,18 @@ class PairsToRegister:
         for path, values in zip((moving, fixed), cut, strict=True):
             if not values.any():
                 raise InputError(f"{path}: constant in the region at {box[0]} of size {box[1]}; choose another center.")
+        label = pair.moving_label.array if pair.moving_label else None
+        seen = None if label is None else to_batch(self.framing.cut_label(label, box), self.spatial_dims).float()
         return Case(
             name=name,
             folder="",
             image=_image(*cut, self.spatial_dims),
             moving=arrays[0],
-            moving_label=pair.moving_label.array if pair.moving_label else None,
+            moving_label=label,
             affine=pair.fixed.affine,
             region=region,
             spatial_dims=self.spatial_dims,
+            label=seen,
         )
 
     def _of_pair(self, pair: dict[str, Any]) -> Case:
@@ -135,12 +156,13 @@ class PairsToRegister:
             arrays = {key: array[..., None] for key, array in arrays.items()}
         image = _image(arrays["moving"], arrays["fixed"], self.spatial_dims)
         moving, label = arrays["moving"], arrays.get("moving_label")
-        if not self.source:
-            region = Region.box([0] * self.spatial_dims, shape)
-            return Case(pair["id"], pair["id"], image, moving, label, affine, region, self.spatial_dims)
-        moving, label, native = self._native(pair)
-        region = native_region(pair["native"], shape, affine, native, self.spatial_dims)
-        return Case(pair["id"], pair["id"], image, moving, label, native, region, self.spatial_dims)
+        seen = None if label is None else to_batch(label, self.spatial_dims).float()
+        region = Region.box([0] * self.spatial_dims, shape)
+        if self.source:
+            moving, label, native = self._native(pair)
+            region = native_region(pair["native"], shape, affine, native, self.spatial_dims)
+            affine = native
+        return Case(pair["id"], pair["id"], image, moving, label, affine, region, self.spatial_dims, seen)
 
     def _native(self, pair: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         native = pair.get("native") or {}

@@ -12,20 +12,25 @@ from torch import Tensor
 from ..data.prepared import save_image
 from ..io import write_displacement
 from ..spatial import warp
+from .channels import name_of
 from .inference_cases import Case, to_batch
 
-OUTSIDE = {"log_variance": 0.0, "score": 0.0, "displacement_log_variance": 10.0}
+OUTSIDE = {"log_variance": 0.0, "score": 0.0, "displacement_log_variance": 10.0, "ddf_variance": float(np.exp(10))}
 """Map -> its value where nothing was registered: trust nothing. A log variance of 0 is a standard deviation of the
-whole intensity range, a score of 0 no correspondence, a displacement's log variance of 10 a deviation of 148 of the
-network's voxels."""
+whole intensity range, a score of 0 no correspondence, a displacement's log variance of 10 (a variance of e^10 between
+the fields of an ensemble) a deviation of 148 of the network's voxels."""
+UNKNOWN_LABEL = 2.0
+"""``label_uncertainty`` there: the error, summed over the classes, of a label that is certainly wrong."""
 
 
 def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: str | Path) -> list[Path]:
-    """Write the warped image and label, the displacement and the method's map; return the files.
+    """Write the warped image and label, the displacement and the method's maps; return the files.
 
     All are on the fixed image's native grid. Outside the region that the network saw, the displacement is zero and
     the map has its value in `OUTSIDE`. The image keeps its intensities and is sampled linearly, the label to the
-    nearest voxel; both are 0 where the displacement leaves the image.
+    nearest voxel; both are 0 where the displacement leaves the image. A network with classes that was given a moving
+    label adds ``segmentation``, its most probable class (0 outside), and ``label_uncertainty``, the expected error of
+    the classes' shares, summed over the classes (0 sure, 2 certainly wrong and outside); without a label, neither.
 
     Args:
         pred: (S, C, *region.shape), channels as `RegistrationNetwork` names them.
@@ -43,11 +48,30 @@ def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: st
         if name in OUTSIDE:
             placed = case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])
             outputs[name] = _from_batch(placed[:, 0], case)
+    if case.label is not None:
+        outputs |= {name: _from_batch(array, case) for name, array in label_maps(case, pred, channels, grid).items()}
     files = {name: file_of(case, name, output_dir) for name in (*outputs, "displacement")}
     for name, array in outputs.items():
         save_image(files[name], array, case.affine)
     write_displacement(files["displacement"], _from_batch(ddf, case), case.affine)
     return list(files.values())
+
+
+def label_maps(case: Case, pred: Tensor, channels: Sequence[str], grid: Sequence[int]) -> dict[str, Tensor]:
+    """``segmentation`` (uint8) and ``label_uncertainty``, as far as the channels have them, (S, *grid)."""
+    maps = {}
+    classes, uncertainties = (numbered(channels, name) for name in ("segmentation", "label_uncertainty"))
+    if classes:
+        maps["segmentation"] = case.region.place(pred[:, classes], grid).argmax(1).to(torch.uint8)
+    if uncertainties:
+        total = pred[:, uncertainties].sum(1, keepdim=True)
+        maps["label_uncertainty"] = case.region.place(total, grid, UNKNOWN_LABEL)[:, 0]
+    return maps
+
+
+def numbered(channels: Sequence[str], name: str) -> list[int]:
+    """Where ``name_0``, ``name_1``, ... are among the ``channels``; [] if they are not."""
+    return [number for number, channel in enumerate(channels) if name_of(channel) == name != channel]
 
 
 def file_of(case: Case, name: str, output_dir: str | Path) -> Path:

@@ -115,6 +115,11 @@ class Framing:
         parts = [min_max(region[..., k], self.percentiles, inside[..., k]) for k in range(region.shape[-1])]
         return np.stack(parts, axis=-1)
 
+    def cut_label(self, label: np.ndarray, box: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+        """Return the region of a label map (i, j, ...), 0 where it leaves the image, resized to the nearest voxel."""
+        region = crop_or_pad(label, *box)
+        return region if self.network_size is None else resize(region, self.network_size, order=0)
+
     def _wanted(self, dims: int) -> tuple[int, ...]:
         wanted = self.crop_size if self.crop_size is not None else (128 if dims == 2 else "all")
         wanted = 0 if wanted == "all" else wanted

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..data.augmentation import RandomDeformation
 from ..interfaces import Deformation, Pair
 from ..losses import Objective, Terms
 from ..parallel import sum_gradients
+from .batch import check_dimensions, pair_of
 from .directions import both_directions
 from .finite import check_losses, check_weights
 from .phases import BOTH, DISPLACEMENT, Phase, phase_of, warm_up_of
@@ -46,10 +48,11 @@ class SingleTrainer(SupervisedTrainer):
         precision: of the networks, "bfloat16" or "float32"; fields are always float32.
         accumulation_steps: batches whose gradients one step takes together.
         clip_norm: largest norm of a step's gradient; None does not clip.
+        augmentation: what is done to each batch, by its number; None does nothing.
         train_handlers: MONAI and Ignite handlers.
 
     Raises:
-        InputError: for a precision that is not known, or a loss that is not finite.
+        InputError: for a precision that is not known, pairs of other dimensions, or a loss that is not finite.
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class SingleTrainer(SupervisedTrainer):
         precision: str = "bfloat16",
         accumulation_steps: int = 1,
         clip_norm: float | None = None,
+        augmentation: RandomDeformation | None = None,
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
+        check_dimensions(network, train_data_loader)
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -82,6 +87,7 @@ class SingleTrainer(SupervisedTrainer):
         )
         self.objective, self.schedulers = objective.to(device), list(schedulers)
         self.bidirectional, self.foreground, self.clip_norm = bidirectional, foreground, clip_norm
+        self.augmentation = augmentation
         self.autocast = autocast(torch.device(device), precision)
         self.phase = DISPLACEMENT
         self.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
@@ -128,9 +134,8 @@ class SingleTrainer(SupervisedTrainer):
         return [{Keys.LOSS: first, "terms": terms, "share": share}]  # a list, as MONAI's handlers expect of an engine
 
     def _pair(self, batch: dict[str, Any]) -> Pair:
-        moving, fixed = batch["moving"], batch["fixed"]
-        mask = ((moving > 0) | (fixed > 0)).float() if self.foreground else None
-        return Pair(moving, fixed, batch.get("moving_label"), batch.get("fixed_label"), mask)
+        pair = pair_of(batch, self.foreground)
+        return pair if self.augmentation is None else self.augmentation(pair, self.state.iteration)
 
     def _deform(self, pair: Pair) -> tuple[Pair, Deformation]:
         """The pair (twice the batch if bidirectional) and its observed deformation."""

@@ -19,13 +19,12 @@ from ..parallel import rank
 class Validation:
     """Put ``val/<metric>`` into ``state.metrics`` and save the weights of the best epoch.
 
-    The best epoch has the highest Dice of the standard protocol or, for pairs without labels, the lowest
-    mean squared error. A warm-up's best gives way to the first epoch in which both networks train: before
-    that, the companion is not trained.
+    The best epoch has the highest Dice of the network's own label map or, without one, of the standard protocol or,
+    for pairs without labels, the lowest mean squared error. A warm-up's best gives way to the first epoch in which
+    both networks train: before that, the companion is not trained.
 
     Args:
-        estimator: the displacement estimator.
-        network: what is saved, a ``RegistrationNetwork``.
+        network: what is judged and saved, a ``RegistrationNetwork``.
         loader: the validation pairs.
         path: file of the best weights.
         interval: epochs from one validation to the next; the last epoch is always validated.
@@ -35,7 +34,6 @@ class Validation:
 
     def __init__(
         self,
-        estimator: nn.Module,
         network: nn.Module,
         loader: PairLoader,
         path: str | Path,
@@ -43,7 +41,7 @@ class Validation:
         patience: int | None = None,
         precision: str = "bfloat16",
     ) -> None:
-        self.estimator, self.network, self.loader, self.path = estimator, network, loader, Path(path)
+        self.network, self.loader, self.path = network, loader, Path(path)
         self.interval, self.patience, self.precision = interval, patience, precision
         self.phase, self.best, self.since_best = "", -math.inf, 0
 
@@ -66,7 +64,7 @@ class Validation:
             return  # the displacement estimator has not changed
         if engine.state.epoch % self.interval and engine.state.epoch != engine.state.max_epochs:
             return
-        metrics = quick_metrics(self.estimator, self.loader, self.precision)
+        metrics = quick_metrics(self.network, self.loader, self.precision)
         engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
         if engine.phase.name != self.phase:
             self.phase, self.best, self.since_best = engine.phase.name, -math.inf, 0
@@ -89,5 +87,5 @@ class Validation:
 
 def score_of(metrics: Mapping[str, float]) -> float:
     """What is to be as high as possible: Dice in percent, else, where no pair has a label, the negative error."""
-    dice = metrics.get("standard/dsc", math.nan)
+    dice = metrics.get("label/dsc", metrics.get("standard/dsc", math.nan))
     return -metrics["mse"] if math.isnan(dice) else dice

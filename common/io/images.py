@@ -32,13 +32,17 @@ class MedicalImage:
         return spacing_of(self.affine)[: self.array.ndim]
 
 
-def read_image(path: str | Path) -> MedicalImage:
+def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
     """Read the image at ``path`` (.nii, .nii.gz, .mha, .mhd, .nrrd) as float32.
 
+    Args:
+        channel: of a 4D file, which of its images; None refuses such a file.
+
     Raises:
-        InputError: no such file, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or constant.
+        InputError: no such file or channel, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or
+            constant.
     """
-    image = _read(Path(path))
+    image = _read(Path(path), channel)
     array = image.array.astype(np.float32)
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
@@ -85,7 +89,7 @@ def _ending(path: Path) -> str | None:
     return next((ending for ending in sorted(NIFTI + ITK, key=len) if path.name.lower().endswith(ending)), None)
 
 
-def _read(path: Path) -> MedicalImage:
+def _read(path: Path, channel: int | None = None) -> MedicalImage:
     ending = _ending(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
@@ -100,6 +104,10 @@ def _read(path: Path) -> MedicalImage:
         raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
+    if array.ndim == 4 and channel is not None:
+        if not 0 <= channel < array.shape[3]:
+            raise InputError(f"{path}: {array.shape[3]} channels, but channel {channel} is asked for; check the file.")
+        array = array[..., channel]
     if array.ndim not in (2, 3):
         raise InputError(
             f"{path}: {array.ndim}D of shape {list(array.shape)}; give a 2D image, a stack or a volume "

@@ -11,6 +11,8 @@ from .mi import MIObjective
 from .mse import MSEObjective
 from .ncc import NCCObjective
 from .nll import NLLObjective
+from .predictive import PredictiveObjective
+from .weak import WeakObjective
 
 __all__ = [
     "AdaCSObjective",
@@ -24,5 +26,7 @@ __all__ = [
     "NCCObjective",
     "NLLObjective",
     "Objective",
+    "PredictiveObjective",
     "Terms",
+    "WeakObjective",
 ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from .detection import BAND, border_band, error_auroc, error_auroc_band
+from .image import mean_squared_error, mutual_information, nlcc
 from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
+from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification
 from .overlap import Overlap, overlap
 from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
 from .ranks import auroc, spearman
+from .segmentation import class_dice
 from .sparsification import Curve, sparsification
 from .statistics import Comparison, compare, compare_patients, mean_by_subject, not_computed, summary
 from .table import METRICS, Metric
@@ -14,17 +17,21 @@ from .truth import Calibration, endpoint_error, score_auroc, variance_calibratio
 
 __all__ = [
     "BAND",
+    "LABEL_CURVES",
     "LOG_FLOOR",
     "METRICS",
     "PROTOCOLS",
     "Calibration",
     "Comparison",
     "Curve",
+    "LabelCurves",
+    "LabelSparsification",
     "Metric",
     "Overlap",
     "auroc",
     "average_labels",
     "border_band",
+    "class_dice",
     "compare",
     "compare_patients",
     "endpoint_error",
@@ -34,6 +41,9 @@ __all__ = [
     "evaluate_pair",
     "folding_percent",
     "mean_by_subject",
+    "mean_squared_error",
+    "mutual_information",
+    "nlcc",
     "not_computed",
     "overlap",
     "regularity",

@@ -87,6 +87,7 @@ def evaluate_labels(
     ddf: ArrayLike | None,
     labels: Iterable[int],
     spacing: Spacing = None,
+    mask: ArrayLike | None = None,
 ) -> dict[int, dict[str, float]]:
     """Score each label of a pair: ``{label: {"published/dsc": ..., "standard/asd_mm": ...}}``.
 
@@ -96,6 +97,7 @@ def evaluate_labels(
         ddf: (D, *spatial) in voxels on the fixed grid; None scores the pair without registration.
         labels: the labels to score.
         spacing: size of a voxel along each array axis in mm; without it the ``_mm`` metrics are NaN.
+        mask: (*spatial), where the fixed image is real; what lies in its padding belongs to no label.
 
     Returns:
         Dice in percent, distances in voxels or mm; all NaN where the field is not finite.
@@ -109,14 +111,19 @@ def evaluate_labels(
     wanted = list(labels)
     if not wanted:
         raise InputError("metrics: no label to evaluate; name at least one in evaluated_labels")
-    scores = {label: _score(moving == label, fixed == label, field, spacing) for label in wanted}
+    kept = None if mask is None else as_mask(mask)
+    if kept is not None:
+        same_shape(fixed_label=fixed, mask=kept)
+    scores = {label: _score(moving == label, fixed == label, field, spacing, kept) for label in wanted}
     if field is not None and not np.isfinite(field).all():
         return {label: dict.fromkeys(score, nan) for label, score in scores.items()}
     return scores
 
 
-def _score(moving: Mask, fixed: Mask, field: NDArray | None, spacing: Spacing) -> dict[str, float]:
+def _score(moving: Mask, fixed: Mask, field: NDArray | None, spacing: Spacing, kept: Mask | None) -> dict[str, float]:
     warped = moving.astype(float) if field is None else warp_mask(moving, field)
+    if kept is not None:
+        fixed, warped = fixed & kept, np.where(kept, warped, 0.0)
     return {
         f"{name}/{metric}": value
         for name, protocol in PROTOCOLS.items()
@@ -130,13 +137,14 @@ def evaluate_pair(
     ddf: ArrayLike | None,
     labels: Iterable[int],
     spacing: Spacing = None,
+    mask: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Average :func:`evaluate_labels` over the labels: ``{"published/dsc": ..., ..., "standard/asd_mm": ...}``.
 
     A metric that one label lacks is averaged over the others, and is NaN if all lack it; to count such labels one by
     one use ``evaluate_labels``. Arguments and errors as there.
     """
-    return average_labels(evaluate_labels(moving_label, fixed_label, ddf, labels, spacing))
+    return average_labels(evaluate_labels(moving_label, fixed_label, ddf, labels, spacing, mask))
 
 
 def average_labels(scores: dict[int, dict[str, float]]) -> dict[str, float]:

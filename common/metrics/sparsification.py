@@ -64,20 +64,39 @@ def sparsification(squared_error: ArrayLike, uncertainty: ArrayLike, steps: int 
     model, oracle = _curve(error[order], rank_by[order], steps), _curve(best, best, steps)
     random = np.full(steps + 1, model[0])
     random[-1] = 0
-    return Curve(fraction, model, oracle, random, _area(model) - _area(oracle), _area(random) - _area(model))
+    return Curve(fraction, model, oracle, random, area(model) - area(oracle), area(random) - area(model))
 
 
 def _curve(error: NDArray, ordered: NDArray, steps: int) -> NDArray[np.float64]:
-    """Mean of the first pixels, fewer at each step; the last point is 0 by definition.
+    """Mean of the first pixels, fewer at each step; the last point is 0 by definition."""
+    cuts = cuts_of(ordered, steps)
+    return np.append(kept_sums(error, cuts) / cuts.kept, 0.0)
 
-    Where a step cuts through a tie of ``ordered``, the tie counts with its mean error.
+
+class Cuts(NamedTuple):
+    """Where each step but the last cuts through sorted values.
+
+    Attributes:
+        kept: (steps,), the number of values that are left.
+        tie: (2, steps), where the values equal to the last one left begin and end.
     """
-    kept = np.arange(steps, 0, -1) * (error.size - 1) // steps + 1
-    cut = ordered[kept - 1]
-    tie = np.stack([np.searchsorted(ordered, cut, side) for side in ("left", "right")])
-    below, above = _sums_up_to(error, tie)
-    share = (kept - tie[0]) / (tie[1] - tie[0])
-    return np.append((below + share * (above - below)) / kept, 0.0)
+
+    kept: NDArray[np.int64]
+    tie: NDArray[np.int64]
+
+
+def cuts_of(ordered: NDArray, steps: int) -> Cuts:
+    """Keep the values at or below each quantile 1 - step / steps of ``ordered``, (values,) sorted, one or more."""
+    kept = np.arange(steps, 0, -1) * (ordered.size - 1) // steps + 1
+    last = ordered[kept - 1]
+    return Cuts(kept, np.stack([np.searchsorted(ordered, last, side) for side in ("left", "right")]))
+
+
+def kept_sums(values: NDArray, cuts: Cuts) -> NDArray[np.float64]:
+    """Sum what each step keeps of ``values``, (steps,); a tie that a step cuts through counts with its mean."""
+    below, above = _sums_up_to(values, cuts.tie)
+    share = (cuts.kept - cuts.tie[0]) / (cuts.tie[1] - cuts.tie[0])
+    return below + share * (above - below)
 
 
 def _sums_up_to(values: NDArray, ends: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -88,6 +107,6 @@ def _sums_up_to(values: NDArray, ends: NDArray[np.intp]) -> NDArray[np.float64]:
     return sums[index[1:]].reshape(ends.shape)
 
 
-def _area(curve: NDArray) -> float:
-    """Trapezoidal rule over the fractions 0 to 1."""
+def area(curve: NDArray) -> float:
+    """Area under a curve (points,) at equal steps from 0 to 1, by the trapezoidal rule."""
     return float((curve[:-1] + curve[1:]).sum() / (2 * (curve.size - 1)))

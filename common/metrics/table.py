@@ -8,6 +8,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike
 
 from .detection import error_auroc, error_auroc_band
+from .image import mean_squared_error, mutual_information, nlcc
 from .jacobian import folding_percent, sd_log_jacobian
 from .overlap import Spacing, overlap
 from .ranks import spearman
@@ -79,6 +80,9 @@ METRICS: dict[str, Metric] = {
     "asd_mm": Metric(asd_mm, "mm", False, "Average surface distance"),
     "folding_percent": Metric(folding_percent, "%", False, "Folding, |J| <= 0"),
     "sd_log_jacobian": Metric(sd_log_jacobian, "", None, "SD of log |J|"),
+    "mse": Metric(mean_squared_error, "intensity²", False, "Mean squared error"),
+    "nlcc": Metric(nlcc, "", True, "Squared local correlation"),
+    "mi": Metric(mutual_information, "nats", True, "Mutual information"),
     "ause": Metric(ause, "intensity²", False, "AUSE"),
     "aurg": Metric(aurg, "intensity²", True, "AURG"),
     "spearman": Metric(spearman, "", True, "Spearman, uncertainty and squared error"),

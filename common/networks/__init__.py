@@ -2,8 +2,19 @@
 
 from .companions import ScoringEstimator, VarianceEstimator
 from .diffusemorph import DiffuseMorph
+from .ensemble import EnsembleNetwork
+from .label_refiner import LabelRefiner
 from .registration import RegistrationNetwork
 from .transmorph import TransMorph
 from .voxelmorph import VoxelMorph
 
-__all__ = ["DiffuseMorph", "RegistrationNetwork", "ScoringEstimator", "TransMorph", "VarianceEstimator", "VoxelMorph"]
+__all__ = [
+    "DiffuseMorph",
+    "EnsembleNetwork",
+    "LabelRefiner",
+    "RegistrationNetwork",
+    "ScoringEstimator",
+    "TransMorph",
+    "VarianceEstimator",
+    "VoxelMorph",
+]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Deformation
+from .dropout import Dropout
 from .score_unet import ScoreUNet, coarsened, exactly
 from .unet import CONV, activate, channels_last, crop, pad_to_multiple
 
@@ -55,9 +56,11 @@ class DiffuseMorph(nn.Module):
             data term and smoothness 1 : 20 : 1, hence 0.05 (and 0.05 for lambda).
         clean_share: of the training pairs, how many are shown as in evaluation, at step 0 and without noise or noise
             loss. As published none is, and evaluation asks of the networks what one pair in 2000 has shown them.
+        dropout: in training, of the deformation network, see there.
 
     Raises:
-        InputError: if ``spatial_dims`` is not 2 or 3, there is no such variant, or a share outside [0, 1].
+        InputError: if ``spatial_dims`` is not 2 or 3, there is no such variant, or a share outside [0, 1] or a dropout
+            outside [0, 1).
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class DiffuseMorph(nn.Module):
         variant: str = "small",
         diffusion_weight: float = 0.05,
         clean_share: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if spatial_dims not in CONV:
@@ -77,7 +81,7 @@ class DiffuseMorph(nn.Module):
         self.spatial_dims, self.diffusion_weight, self.clean_share = spatial_dims, diffusion_weight, clean_share
         sizes = {name: {**size, "patch": size["patch"][spatial_dims]} for name, size in VARIANTS[variant].items()}
         self.score = ScoreUNet(spatial_dims, in_channels=3, **sizes["score"])
-        self.field = DeformationNetwork(spatial_dims, **sizes["field"])
+        self.field = DeformationNetwork(spatial_dims, **sizes["field"], dropout=dropout)
         self.scheduler = DDPMScheduler(STEPS, "linear_beta", beta_start=1e-6, beta_end=1e-2)
         self.divisor = max(self.score.divisor, self.field.divisor)  # both are powers of 2
 
@@ -141,10 +145,17 @@ class DeformationNetwork(nn.Module):
         convolutions: of 3 voxels a level on the way down; the first is the strided one.
         final: convolutions before the one that gives the field.
         patch: voxels an axis that the first level holds as channels; the field is interpolated by it.
+        dropout: chance of each element behind the deepest convolution to become 0 in training.
     """
 
     def __init__(
-        self, spatial_dims: int, channels: tuple[int, ...], convolutions: int = 3, final: int = 2, patch: int = 1
+        self,
+        spatial_dims: int,
+        channels: tuple[int, ...],
+        convolutions: int = 3,
+        final: int = 2,
+        patch: int = 1,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.spatial_dims, self.patch = spatial_dims, patch
@@ -159,6 +170,7 @@ class DeformationNetwork(nn.Module):
             nn.ModuleList([same(i, o, 1 + bool(level)), *[same(o, o) for _ in range(convolutions - 1)]])
             for level, (i, o) in enumerate(zip(finer, channels))
         )
+        self.dropout = Dropout(dropout)
         steps = list(zip(channels[:0:-1], channels[-2::-1]))
         self.up = nn.ModuleList(TRANSPOSED[spatial_dims](i, i, kernel_size=2, stride=2) for i, _ in steps)
         self.join = nn.ModuleList(
@@ -179,7 +191,7 @@ class DeformationNetwork(nn.Module):
             for convolution in others:
                 x = activate(exactly(convolution, x))
             skips.append(x)
-        skips.pop()
+        x = self.dropout(skips.pop())
         for up, join in zip(self.up, self.join):
             x = torch.cat([exactly(up, x), skips.pop()], dim=1)
             for convolution in join:

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..interfaces import Deformation
+from ..labels import warped_one_hot
 from ..spatial import resize_map, warp
+
+LABEL_UNCERTAINTY = "label_uncertainty"
 
 
 class RegistrationNetwork(nn.Module):
@@ -16,38 +19,72 @@ class RegistrationNetwork(nn.Module):
 
     Args:
         estimator: ``forward(moving, fixed) -> Deformation``.
-        companion: a network of ``inputs`` images: 1 (fixed) or 2 (warped and fixed).
-        companion_map: what it predicts, "log_variance" or "score".
+        companion: a network of ``inputs`` images: 1 (fixed) or 2 (warped and fixed); or a ``LabelRefiner``.
+        companion_map: what it predicts, "log_variance", "score" or "label_uncertainty".
+        num_classes: classes of the labels, background included, for a network that carries a label map along.
 
     Attributes:
-        channels: the names of the prediction's channels: "ddf_0" and on, the companion's map,
-            "displacement_log_variance" if the estimator predicts an uncertainty of its own, "warped".
+        inputs: images that it takes: moving and fixed, and with classes the moving label map.
+        channels: the names of the prediction's channels: "ddf_0" and on, the companion's map (of each class, with
+            "_0" and on, if it is "label_uncertainty"), "displacement_log_variance" if the estimator predicts an
+            uncertainty of its own, with classes "segmentation_0" and on, "warped".
     """
 
-    def __init__(self, estimator: nn.Module, companion: nn.Module | None = None, companion_map: str | None = None):
+    def __init__(
+        self,
+        estimator: nn.Module,
+        companion: nn.Module | None = None,
+        companion_map: str | None = None,
+        num_classes: int | None = None,
+    ) -> None:
         super().__init__()
         self.estimator, self.companion, self.companion_map = estimator, companion, companion_map
         self.spatial_dims: int = estimator.spatial_dims
-        fields = [f"ddf_{axis}" for axis in range(self.spatial_dims)]
+        self.num_classes, self.inputs = num_classes, 2 if num_classes is None else 3
         self.uncertain = bool(getattr(estimator, "uncertainty", None))
-        maps = [companion_map] * (companion is not None) + ["displacement_log_variance"] * self.uncertain
-        self.channels: tuple[str, ...] = (*fields, *maps, "warped")
+        self.channels: tuple[str, ...] = (
+            *numbered("ddf", self.spatial_dims),
+            *(() if companion is None else self._companion_channels()),
+            *["displacement_log_variance"] * self.uncertain,
+            *numbered("segmentation", num_classes or 0),
+            "warped",
+        )
+
+    def _companion_channels(self) -> tuple[str, ...]:
+        of_labels = self.companion_map == LABEL_UNCERTAINTY
+        return numbered(LABEL_UNCERTAINTY, self.num_classes) if of_labels else (self.companion_map,)
 
     def forward(self, image: Tensor) -> Tensor:
         """``pred`` (B, C, *spatial), its channels as ``channels`` names them, float32.
 
         Args:
-            image: (B, 2, *spatial), moving and fixed, each in [0, 1].
+            image: (B, inputs, *spatial): moving and fixed, each in [0, 1], and with classes the moving label map,
+                zeros where there is none.
         """
-        moving, fixed = image[:, :1], image[:, 1:]
+        moving, fixed = image[:, :1], image[:, 1:2]
         deformation = self.estimator(moving, fixed)
         warped = warp(moving.float(), deformation.ddf)
-        maps = []
-        if self.companion is not None:
-            maps.append(self.companion(*(warped, fixed)[-self.companion.inputs :]).float())
+        maps, segmentation = self._maps(image, deformation, warped)
         if self.uncertain:
             maps.append(displacement_log_variance(deformation))
-        return torch.cat([deformation.ddf, *maps, warped], dim=1)
+        return torch.cat([deformation.ddf, *maps, *segmentation, warped], dim=1)
+
+    def _maps(self, image: Tensor, deformation: Deformation, warped: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The companion's maps and the classes, each in a list of one or none."""
+        classes = []
+        if self.num_classes is not None:
+            classes = [warped_one_hot(image[:, 2:], deformation.ddf, self.num_classes)]
+        if self.companion is None:
+            return [], classes
+        if self.companion_map == LABEL_UNCERTAINTY:
+            refined, log_uncertainty = self.companion(deformation.features, classes[0]).split(self.num_classes, dim=1)
+            return [torch.exp(log_uncertainty)], [refined]
+        return [self.companion(*(warped, image[:, 1:2])[-self.companion.inputs :]).float()], classes
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """``name_0`` and on."""
+    return tuple(f"{name}_{number}" for number in range(count))
 
 
 def displacement_log_variance(deformation: Deformation) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Deformation
+from .dropout import Dropout
 from .swin import SwinEncoder
 from .unet import CONV, channels_last, crop, exact_where_tiny, is_tiny, pad_to_multiple
 
@@ -57,12 +58,15 @@ class TransMorph(nn.Module):
         spatial_dims: 2 or 3.
         variant: "published" (31 M parameters in 2D) or "small" (trains on a CPU).
         checkpointing: trade time for memory: compute the transformer's blocks again on the way back.
+        dropout: chance of each element behind the transformer's last stage to become 0 in training.
 
     Raises:
-        InputError: if ``spatial_dims`` is not 2 or 3, or ``variant`` is not known.
+        InputError: if ``spatial_dims`` is not 2 or 3, ``variant`` is not known, or ``dropout`` is not in [0, 1).
     """
 
-    def __init__(self, spatial_dims: int = 2, variant: str = "small", checkpointing: bool = False) -> None:
+    def __init__(
+        self, spatial_dims: int = 2, variant: str = "small", checkpointing: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if spatial_dims not in CONV:
             raise InputError(f"spatial_dims is {spatial_dims}: it must be 2 or 3.")
@@ -81,6 +85,7 @@ class TransMorph(nn.Module):
             drop_path=size.drop_path,
             checkpointing=checkpointing,
         )
+        self.dropout = Dropout(dropout)
         self.skips = nn.ModuleList(Convolution(spatial_dims, 2, channels) for channels in (size.half, size.full))
         channels = [*reversed(self.encoder.channels), size.half, size.full]
         self.decoder = nn.ModuleList(Up(spatial_dims, *c) for c in zip(channels, channels[1:]))
@@ -102,6 +107,7 @@ class TransMorph(nn.Module):
 
     def _features(self, images: Tensor) -> Tensor:
         *skips, x = self.encoder(images)
+        x = self.dropout(x)
         half, full = self.skips
         skips = [full(images), half(AVERAGE[self.spatial_dims](images, 2)), *skips]
         for up in self.decoder:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .dropout import Dropout
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 POOL = {2: F.max_pool2d, 3: F.max_pool3d}
@@ -31,9 +32,10 @@ class UNet(nn.Module):
         final: channels of the convolutions after the decoder.
         half_resolution: leave out the decoder's last step up, so that features (and all the work on
             them) are at half of the resolution.
+        dropout: chance of each element behind the encoder's last convolution to become 0 in training.
 
     Raises:
-        InputError: if ``spatial_dims`` is not 2 or 3.
+        InputError: if ``spatial_dims`` is not 2 or 3, or ``dropout`` is not in [0, 1).
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class UNet(nn.Module):
         decoder: tuple[int, ...] = (32, 32, 32, 32),
         final: tuple[int, ...] = (32, 16, 16),
         half_resolution: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if spatial_dims not in CONV:
@@ -51,6 +54,7 @@ class UNet(nn.Module):
         self.spatial_dims, self.half_resolution = spatial_dims, half_resolution
         self.divisor, self.out_channels = 2 ** len(encoder), final[-1]
         self.encoder = self._convolutions([in_channels, *encoder])
+        self.dropout = Dropout(dropout)
         skips = [0, *encoder[:0:-1]]  # the coarsest convolution has no skip, the finest skip goes to ``final``
         inputs = [c + s for c, s in zip((encoder[-1], *decoder), skips)]
         self.decoder = nn.ModuleList(self._convolution(i, o) for i, o in zip(inputs, decoder))
@@ -84,7 +88,8 @@ class UNet(nn.Module):
         skips = []
         for convolution in self.encoder:
             with exact_where_tiny(x):
-                skips.append(activate(convolution(x.float() if is_tiny(x) else x)))
+                x = activate(convolution(x.float() if is_tiny(x) else x))
+            skips.append(self.dropout(x) if convolution is self.encoder[-1] else x)
             x = POOL[self.spatial_dims](skips[-1], 2)
         with exact_where_tiny(x):
             x = activate(self.decoder[0](x.float() if is_tiny(x) else x))

@@ -24,7 +24,10 @@ class VoxelMorph(nn.Module):
         half_resolution_decoder: stop the decoder at half resolution; several times less work, a smoother field.
         uncertainty: also predict a log variance, of the "displacement" (one for all components, hetero, supplement)
             or of the "velocity" (one for each, Dalca et al., 2019), which is then drawn while training.
+        he_init: draw the backbone's weights as He et al. (ICCV 2015) do for its activation, as the original VoxelMorph
+            does, in place of PyTorch's smaller ones.
         encoder, decoder, final: channels, see ``UNet``.
+        dropout: in training, behind the encoder's last convolution, see ``UNet``.
     """
 
     def __init__(
@@ -34,9 +37,11 @@ class VoxelMorph(nn.Module):
         integration_steps: int = 7,
         half_resolution_decoder: bool = False,
         uncertainty: str | None = None,
+        he_init: bool = False,
         encoder: tuple[int, ...] = (16, 32, 32, 32),
         decoder: tuple[int, ...] = (32, 32, 32, 32),
         final: tuple[int, ...] = (32, 16, 16),
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if uncertainty not in (None, "displacement", "velocity") or (uncertainty == "velocity" and not diffeomorphic):
@@ -45,7 +50,9 @@ class VoxelMorph(nn.Module):
             )
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
-        self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, half_resolution_decoder)
+        self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, half_resolution_decoder, dropout)
+        if he_init:
+            self.backbone.apply(he_normal)
         self.uncertainty = uncertainty
         self.flow = CONV[spatial_dims](self.backbone.out_channels, spatial_dims, kernel_size=3, padding=1)
         nn.init.normal_(self.flow.weight, std=1e-5)
@@ -94,3 +101,10 @@ class VoxelMorph(nn.Module):
                 drawn = dvf + torch.randn_like(dvf) * torch.exp(0.5 * log_variance)
         ddf = resize_field(integrate(drawn, self.integration_steps), size)
         return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features)
+
+
+def he_normal(module: nn.Module) -> None:
+    """Draw a convolution's weights with the variance that keeps that of activations (He et al., ICCV 2015)."""
+    if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+        nn.init.kaiming_normal_(module.weight, a=0.2)
+        nn.init.zeros_(module.bias)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import yaml
 from monai.bundle import ConfigParser
 
 from common.engines import SingleTrainer
-from common.overrides import WORDS
 from tools.render import BUNDLES, bundle_names, recipes
 
 KINDS = {"warped", "warped_label", "displacement"}
@@ -20,7 +21,7 @@ KINDS = {"warped", "warped_label", "displacement"}
 
 def made_of(name: str, config: str, key: str, **overrides: object) -> object:
     parser = ConfigParser(ConfigParser.load_config_files(str(BUNDLES / name / "configs" / config)))
-    parser.update({"device": "cpu", **overrides})
+    parser.update({"device": "cpu", "spatial_dims": 2, **overrides})
     return parser.get_parsed_content(key)
 
 
@@ -41,7 +42,8 @@ def test_a_bundle_trains_evaluates_and_registers(name: str, make_trainer, tiny_d
 
     inference = made_of(name, "inference.yaml", "evaluator", split="test", output_dir=str(tmp_path / "out"), **shared)
     inference.run()
-    maps = [channel for channel in inference.network.channels if not channel.startswith(("ddf", "warped"))]
+    channels = dict.fromkeys(re.sub(r"_\d+$", "", channel) for channel in inference.network.channels)
+    maps = [channel for channel in channels if channel not in ("ddf", "warped")]
     written = sorted(path for path in (tmp_path / "out").rglob("*.nii.gz") if path.parent.name == "pair16")
     assert [path.name for path in written] == sorted(f"pair16_{kind}.nii.gz" for kind in KINDS | set(maps))
     assert all(np.isfinite(nib.load(path).get_fdata()).all() for path in written)
@@ -57,7 +59,7 @@ def ablations() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "override"), ablations())
 def test_an_ablation_trains_by_its_one_override(method: str, override: str, make_trainer) -> None:
     key, _, value = override.removeprefix("--").partition(" ")
-    setting = {key.replace("#", "::"): WORDS[value] if value in WORDS else float(value) if "." in value else int(value)}
+    setting = {key.replace("#", "::"): yaml.safe_load(value.strip('"'))}
     losses = {}
     for name, settings in (("plain", {}), ("ablation", setting)):
         trainer: SingleTrainer = make_trainer(f"vxm_{method}", max_epochs=1, batch_size=4, resume=False, **settings)

@@ -40,7 +40,7 @@ def test_tensors_are_as_documented(tmp_path: Path, size: tuple[int, ...]) -> Non
     pairs = PreparedPairs(write_pairs(tmp_path, [size] * 3))
     assert len(pairs) == 3
     assert pairs.in_memory
-    assert pairs.stacked["moving"].shape == (3, 1, *size)
+    assert pairs.stacked["image"].shape == (6, 1, *size)
     kinds = {"moving": torch.float32, "fixed": torch.float32, "moving_label": torch.uint8, "fixed_label": torch.uint8}
     assert {key: tensor.dtype for key, tensor in pairs[1].items()} == kinds
     assert all(tensor.shape == (1, *size) for tensor in pairs[1].values())
@@ -60,7 +60,7 @@ def test_memory_and_disk_hold_the_same(tmp_path: Path, size: tuple[int, ...]) ->
 def test_decoded_pairs_are_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, cache = write_pairs(tmp_path / "set", [(8, 6)] * 2), tmp_path / "cache"
     before = [dict(item) for item in PreparedPairs(folder, memory_gb=0, cache_dir=cache)]
-    assert len(list(cache.glob("*.pt"))) == 2
+    assert len(list(cache.glob("*.pt"))) == 4
     again = PreparedPairs(folder, memory_gb=0, cache_dir=cache)
     monkeypatch.setattr(prepared, "load_arrays", None)  # any decoding would fail
     assert all(torch.equal(again[i][key], before[i][key]) for i in range(2) for key in before[i])

@@ -90,3 +90,14 @@ def test_a_center_from_the_command_line_is_read() -> None:
     image = np.random.default_rng(0).random((50, 40))
     assert Framing(10, "25,12").boxes(image, image, 2) == Framing(10, (25, 12)).boxes(image, image, 2)
     assert Framing((10, -1), (25, 12)).boxes(image, image, 2) == ((20, 0), (10, 40))
+
+
+def test_a_label_is_cut_as_the_image_is_and_keeps_its_values() -> None:
+    label = np.random.default_rng(0).integers(0, 4, (9, 7)).astype(np.uint8)
+    box = (-2, 1), (8, 4)
+    cut = Framing().cut_label(label, box)
+    np.testing.assert_array_equal(cut[2:], label[:6, 1:5])
+    assert not cut[:2].any()
+    doubled = Framing(network_size=(16, 8)).cut_label(label, box)
+    np.testing.assert_array_equal(doubled[::2, ::2], cut)
+    np.testing.assert_array_equal(doubled[1::2, 1::2], cut)

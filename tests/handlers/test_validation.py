@@ -97,7 +97,7 @@ def test_validation_leaves_the_network_in_training(make_trainer: MakeTrainer) ->
 
 def test_its_state_goes_through_a_checkpoint(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer("vxm_mse", max_epochs=2)
-    handler = Validation(trainer.network, trainer.network, trainer.data_loader, "unused")
+    handler = Validation(trainer.network, trainer.data_loader, "unused")
     handler.attach(trainer)
     state = {"phase": "both", "best": 3.0, "since_best": 2}
     handler.load_state_dict(state)

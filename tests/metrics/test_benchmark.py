@@ -11,9 +11,10 @@ from tools.benchmark.metrics import check_equal, time_in_turns
 def test_the_benchmark_checks_values_and_ends_with_ratios(capsys):
     threads = torch.get_num_threads()
     main(["metrics", "--repeats", "1"])
-    lines = capsys.readouterr().out.splitlines()[-2:]
+    lines = capsys.readouterr().out.splitlines()[-3:]
     names = [line.split()[:2] for line in lines]
-    assert names == [["ratio", "metrics_vs_monai"], ["ratio", "ause_vs_percentile_loop"]]
+    ratios = ["metrics_vs_monai", "ause_vs_percentile_loop", "label_ause_vs_percentile_loop"]
+    assert names == [["ratio", ratio] for ratio in ratios]
     assert all(float(line.split()[2]) > 1 for line in lines)
     assert torch.get_num_threads() == threads
 

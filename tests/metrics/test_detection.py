@@ -93,3 +93,20 @@ def test_misfits_are_refused() -> None:
 
 def test_table_has_both() -> None:
     assert METRICS["error_auroc"].higher_is_better and METRICS["error_auroc_band"].function is error_auroc_band
+
+
+def test_padding_is_left_out_and_its_edge_is_no_border() -> None:
+    fixed = np.zeros((12, 16), np.uint8)
+    fixed[3:8, 6:12] = 1  # runs up to the padding, where there is no label
+    mask = np.ones(fixed.shape, np.uint8)
+    mask[:, 12:] = 0
+    band = border_band(fixed, 1, mask)
+    assert not band[:, 12:].any() and not band[5, 10:].any() and border_band(fixed, 1)[5, 10:].any()
+    assert np.array_equal(band[:, :12], border_band(fixed[:, :12], 1))
+    rng = np.random.default_rng(0)
+    warped, uncertainty = np.roll(fixed, 1, 0), rng.random(fixed.shape)
+    inside = [each[:, :12] for each in (uncertainty, warped, fixed)]
+    for function in (error_auroc, error_auroc_band):
+        assert function(uncertainty, warped, fixed, mask=mask) == pytest.approx(function(*inside))
+    with pytest.raises(InputError, match="shapes differ"):
+        error_auroc(uncertainty, warped, fixed, mask.T)

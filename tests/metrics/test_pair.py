@@ -131,3 +131,17 @@ def test_bad_input_is_named():
         evaluate_pair(label, label.T, None, [2])
     with pytest.raises(InputError, match="spacing"):
         evaluate_pair(label, label, None, [2], (1, 1, 1))
+
+
+def test_what_lies_in_the_padding_belongs_to_no_label():
+    moving, fixed = labels_2d(), labels_2d()
+    mask = np.ones(moving.shape, np.uint8)
+    mask[:, 15:] = 0
+    field = shift(moving, 0, 0)
+    field[1, :, 15:] = -10  # brings the structure back a second time
+    assert evaluate_pair(moving, fixed, field, [2, 3])["standard/dsc"] < 100
+    assert evaluate_pair(moving, fixed, field, [2, 3], mask=mask)["standard/dsc"] == 100
+    whole = evaluate_pair(moving, fixed, field, [2, 3], (1, 1), mask=np.ones_like(mask))
+    assert whole == evaluate_pair(moving, fixed, field, [2, 3], (1, 1))
+    with pytest.raises(InputError, match="shapes differ"):
+        evaluate_pair(moving, fixed, field, [2], mask=mask.T)

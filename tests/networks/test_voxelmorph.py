@@ -214,3 +214,15 @@ def test_every_weight_of_an_uncertain_network_is_trained(options: dict) -> None:
 def test_an_unknown_uncertainty_is_refused(options: dict) -> None:
     with pytest.raises(InputError, match=f"uncertainty is '{options['uncertainty']}': it must be null, displacement"):
         VoxelMorph(**options)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_he_weights_keep_the_size_of_activations(dims: int) -> None:
+    torch.manual_seed(0)
+    spread = {}
+    for he_init in (False, True):
+        network = VoxelMorph(dims, he_init=he_init)
+        image = torch.randn(1, 1, *[32] * dims)
+        spread[he_init] = network(image, image.flip(2)).features.std().item()
+    assert 0.3 < spread[True] < 3
+    assert spread[False] < 0.1 * spread[True]

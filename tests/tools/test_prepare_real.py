@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.atlas import atlas_pairs
 from tools.prepare.__main__ import main
 
 DATA = Path(os.environ.get("WARPSURE_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -115,5 +116,11 @@ def test_a_folder_in_no_official_layout(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_hippocampus(tmp_path: Path) -> None:
     dataset = prepare("msd", "--source", real("Task04_Hippocampus"), "--output", tmp_path / "out")
-    assert prepared.load_arrays(dataset, dataset.pairs("train")[0])["moving"].shape == (48, 64, 48)
+    arrays = prepared.load_arrays(dataset, dataset.pairs("train")[0], ("moving", "moving_mask"))
+    assert arrays["moving"].shape == (48, 64, 48) and not arrays["moving"][arrays["moving_mask"] == 0].any()
     assert dataset.evaluated_labels == (1, 2)
+    counts = {split: len({pair["subject"] for pair in dataset.pairs(split)}) for split in prepared.SPLITS}
+    pairs = atlas_pairs(dataset, "val")
+    assert len(pairs) == counts["val"] == 21 and counts["train"] == 145
+    training = {pair["subject"] for pair in dataset.pairs("train")}
+    assert all(pair["moving_subject"] in training and 0.1 < pair["nlcc"] < 0.6 for pair in pairs)

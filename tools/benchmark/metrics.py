@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import InputError
-from common.metrics import overlap, sparsification
+from common.metrics import LABEL_CURVES, LabelSparsification, overlap, sparsification
 
 SIZE = 128
 TOLERANCE = 1e-5
@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MONAI's own deprecations, printed inside its timed calls
             ratios = compare_with_monai(args.repeats) | compare_with_loop(args.repeats)
+            ratios |= compare_labels_with_loop(args.repeats)
     finally:
         torch.set_num_threads(threads)
     for name, ratio in ratios.items():
@@ -102,6 +103,52 @@ def loop_ause(error: NDArray, uncertainty: NDArray, steps: int = 50) -> float:
         return float((curve[:-1] + curve[1:]).sum() / (2 * steps))
 
     return area(uncertainty) - area(error)
+
+
+def compare_labels_with_loop(repeats: int) -> dict[str, float]:
+    """The curves of label errors of four pairs of three classes, against a percentile and three means per step."""
+    random = np.random.default_rng(0)
+    chances = random.dirichlet([1.0, 1.0, 1.0], (4, SIZE // 2, SIZE // 2)).transpose(0, 3, 1, 2)
+    labels = np.argmax(chances + random.normal(0, 0.4, chances.shape), axis=1).astype(np.uint8)
+    errors = np.abs(chances - np.stack([labels == c for c in range(3)], axis=1))
+    uncertainty = errors + random.gamma(2.0, 0.1, chances.shape)
+
+    def ours() -> dict[str, float]:
+        judged = LabelSparsification(num_classes=3)
+        for each in zip(chances, labels, uncertainty):
+            judged.add(*each)
+        return judged.curves().ause
+
+    print(f"Sparsification of label errors, {labels.size} pixels of {len(labels)} pairs, 2 classes, in 50 steps.")
+    loop = partial(loop_label_ause, chances, labels, uncertainty)
+    for name, value in ours().items():
+        check_equal(f"ause of {name}", value, loop()[name], relative=1e-3)
+    seconds = time_in_turns({"ours": ours, "percentile loop": loop}, repeats)
+    report(seconds)
+    return {"label_ause_vs_percentile_loop": seconds["percentile loop"] / seconds["ours"]}
+
+
+def loop_label_ause(chances: NDArray, labels: NDArray, uncertainty: NDArray, steps: int = 50) -> dict[str, float]:
+    """AUSE of label errors, miss rate and false discovery rate, mean over the classes: a percentile per step."""
+    areas = []
+    for c in range(1, chances.shape[1]):
+        true, ours = labels == c, chances.argmax(axis=1) == c
+        error = np.abs(chances[:, c] - true)
+        curves = []
+        for rank_by in (uncertainty[:, c], error):
+            limits = [np.percentile(rank_by, 100 * (1 - step / steps)) for step in range(steps)]
+            points = [loop_rates(error, true, ours, rank_by <= limit) for limit in limits]
+            curves.append(np.array([*points, (0.0, 0.0, 0.0)]))
+        difference = curves[0] - curves[1]
+        areas.append((difference[:-1] + difference[1:]).sum(axis=0) / (2 * steps))
+    return dict(zip(LABEL_CURVES, np.mean(areas, axis=0).tolist()))
+
+
+def loop_rates(error: NDArray, true: NDArray, ours: NDArray, kept: NDArray) -> tuple[float, float, float]:
+    """Mean error, miss rate and false discovery rate of the pixels kept."""
+    hits = np.count_nonzero(true & ours & kept)
+    missed, invented = np.count_nonzero(true & ~ours & kept), np.count_nonzero(~true & ours & kept)
+    return error[kept].mean(), missed / max(hits + missed, 1), invented / max(hits + invented, 1)
 
 
 def check_equal(name: str, ours: float, theirs: float, relative: float = TOLERANCE) -> None:

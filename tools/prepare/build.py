@@ -18,9 +18,9 @@ from common.errors import InputError
 from .cases import STAMPS, Case, Convert, Result, Settings, convert_all, files_of, refuse_repeated
 from .splitting import refuse_shared, split_subjects
 
-FOLDERS = ("images", "labels", "truth", STAMPS)
+FOLDERS = ("images", "labels", "masks", "truth", STAMPS)
 NOT_SETTINGS = {"output", "workers", "overwrite", "skip_broken", "run", "source_name"}
-VERSION = 1  # of the conversion: raise it when the same settings give other files
+VERSION = 2  # of the conversion: raise it when the same settings give other files
 Assemble = Callable[[Sequence[Case], dict[str, Result], dict[str, str]], Pairs]
 
 
@@ -122,7 +122,7 @@ def _with_labels(about: Dataset, results: dict[str, Result]) -> Dataset:
 def _remove_orphans(dataset: Dataset) -> None:
     """Remove what an interrupted run of other settings left in our own folders."""
     kept = files_of([pair for pairs in dataset.splits.values() for pair in pairs])
-    for folder in ("images", "labels", "truth"):
+    for folder in ("images", "labels", "masks", "truth"):
         for path in (dataset.root / folder).glob("*"):
             if path.is_file() and path.relative_to(dataset.root).as_posix() not in kept:
                 path.unlink()

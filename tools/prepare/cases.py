@@ -145,7 +145,7 @@ def _complete(result: Result, output: Path) -> bool:
 
 def files_of(pairs: Sequence[dict[str, Any]]) -> set[str]:
     """Return the files, relative to the data set, that ``pairs`` refer to."""
-    keys = (*prepared.IMAGE_KEYS, *prepared.LABEL_KEYS)
+    keys = (*prepared.IMAGE_KEYS, *prepared.LABEL_KEYS, *prepared.MASK_KEYS)
     files = {pair.get(key) for pair in pairs for key in keys}
     return {file for file in files | {f for pair in pairs for f in (pair.get("truth") or {}).values()} if file}
 

@@ -12,7 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from common.data import geometry
+from common.data import geometry, placing
 from common.data.prepared import SPLITS, Dataset, Pairs, save_image
 from common.errors import InputError
 
@@ -21,7 +21,7 @@ from .build import build
 from .cases import Case, Result, Settings, run_all
 from .grids import full_size, largest
 from .layouts import find_file
-from .volumes import Volume, canonical, read_image, read_label, shape_and_affine, stem
+from .volumes import BrokenInput, read_image, read_label, shape_and_affine, stem
 
 CITATION = "Antonelli et al., 2022"
 
@@ -37,15 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="moving subjects for each fixed one, of the same split (default: 2)",
     )
-    parser.add_argument("--channel", type=int, default=0, help="of images with several (default: 0)")
+    parser.add_argument(
+        "--channel", default="0", help="of images with several: a number or a modality's name, as T2 (default: 0)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Convert a task."""
     task = read_task(args.source)
+    args.channel = channel_of(task, args.channel)  # so that 0 and T2 are the same settings
     cases = find_cases(args.source, task)
     if args.test_source:
-        cases += find_cases(args.test_source, read_task(args.test_source), "test")
+        test_task = read_task(args.test_source)
+        check_same_modality(task, test_task, args.channel)
+        cases += find_cases(args.test_source, test_task, "test")
+    if len(cases) < 2:
+        raise InputError(f"{task['folder'] / 'dataset.json'}: one image only, and a pair needs two; add another")
     grids, broken = run_all(cases, _canonical_grid, 1, args.skip_broken, "reading headers")
     cases = [case for case in cases if case.name in grids]
     size = full_size(args.size, 3) if args.size else largest(list(grids.values()), args.spacing, 3, multiple=16)
@@ -54,8 +61,9 @@ def run(args: argparse.Namespace) -> None:
     how = f"resampled to {args.spacing} mm" if args.spacing else "native spacing"
     about = Dataset(
         args.output, str(task.get("name") or args.source.name), 3, labels, tuple(labels),
-        str(task.get("licence") or "CC BY-SA 4.0"), CITATION, ", ".join(map(str, task.get("modality", {}).values())),
+        str(task.get("licence") or "CC BY-SA 4.0"), CITATION, modalities(task).get(args.channel, ""),
         f"{how}, axes to RAS, centre crop or zero pad to {'x'.join(map(str, size))}", args.seed,
+        preparation={key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
     )  # fmt: skip
     assemble = partial(make_pairs, per_subject=args.pairs_per_subject, seed=args.seed)
     build(args, about, cases, convert, settings, assemble, broken)
@@ -82,9 +90,44 @@ def task_labels(task: dict[str, Any]) -> dict[int, str]:
     return {value: name for value, name in sorted(labels.items()) if value}
 
 
+def modalities(task: dict[str, Any]) -> dict[int, str]:
+    """Return the names of an image's channels, in the order of the file, as the task's ``modality`` gives them."""
+    named = task.get("modality")
+    return {int(number): str(name) for number, name in named.items()} if isinstance(named, dict) else {}
+
+
+def channel_of(task: dict[str, Any], wanted: str | int) -> int:
+    """Return the channel that is meant by a number or a modality's name; raise InputError if there is none."""
+    named = modalities(task)
+    for number, name in named.items():
+        if str(wanted).casefold() in (str(number), name.casefold()):
+            return number
+    if not named and str(wanted).isdigit():
+        return int(wanted)
+    known = ", ".join(f"{name} ({number})" for number, name in sorted(named.items())) or "none by name"
+    raise InputError(f"--channel {wanted}: {task['folder'] / 'dataset.json'} knows {known}; pass one of them")
+
+
+def check_same_modality(task: dict[str, Any], other: dict[str, Any], channel: int) -> None:
+    """Raise InputError if ``channel`` is another modality in the ``other`` task."""
+    names = [modalities(each).get(channel) for each in (task, other)]
+    if None not in names and names[0] != names[1]:
+        path = other["folder"] / "dataset.json"
+        raise InputError(f"{path}: channel {channel} is {names[1]}, but {names[0]} in --source; reorder its channels")
+
+
+def check_labels(path: str, label: np.ndarray, known: Sequence[int]) -> None:
+    """Raise BrokenInput if a label map holds values that the task has no name for."""
+    if known and (odd := sorted({int(value) for value in np.unique(label)} - {0, *known})):
+        raise BrokenInput(
+            f"{path}: label values {odd}, but the task's dataset.json knows {list(known)}; "
+            "repair it or pass --skip-broken"
+        )
+
+
 def find_cases(source: Path, task: dict[str, Any], split: str | None = None) -> list[Case]:
     """Return a case for every entry of the task's training list."""
-    cases = []
+    cases, labels = [], list(task_labels(task))
     for number, entry in enumerate(task["training"]):
         if not isinstance(entry, dict) or "image" not in entry:
             raise InputError(
@@ -92,28 +135,27 @@ def find_cases(source: Path, task: dict[str, Any], split: str | None = None) -> 
             )
         files = {key: str(task["folder"] / entry[key]) for key in ("image", "label") if entry.get(key)}
         name = stem(files["image"])
-        cases.append(Case(name, name, files, str(source), split))
+        cases.append(Case(name, name, files, str(source), split, more={"labels": labels}))
     return cases
 
 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Turn to RAS, resample, crop, normalise and write one subject; its pairs are made later."""
     native = read_image(case.files["image"], settings["channel"])
-    volumes = {"image": native}
+    image = placing.prepare(native, settings)
+    result: Result = {"pairs": [], "native": {"path": case.native("image"), **image.where}}
+    result["native"]["native_shape"] = list(native.array.shape)
+    written = {"image": (image.array, image.affine), "mask": (image.inside, image.affine)}
     if "label" in case.files:
-        volumes["label"] = read_label(case.files["label"], native, case.files["image"])
-    result: Result = {"pairs": [], "files": [], "native": {"path": case.native("image")}}
-    for role, volume in volumes.items():
-        array, affine, where = _placed(canonical(volume), settings, order=0 if role == "label" else 1)
-        if role == "image":
-            inside = geometry.crop_or_pad(np.ones(where.pop("present"), bool), where["crop_start"], settings["size"])
-            array = geometry.min_max(array, tuple(settings["percentiles"]), inside)
-            result["native"] |= {**where, "native_shape": list(native.array.shape)}
-        else:
-            result["label_values"] = {"label": [int(v) for v in np.unique(array) if v]}
+        label = read_label(case.files["label"], native, case.files["image"])
+        check_labels(case.files["label"], label.array, case.more["labels"])
+        placed = placing.place(placing.canonical(label), settings["size"], settings["spacing"], order=0)
+        written["label"] = placed.array, placed.affine
+        result["label_values"] = {"label": [int(v) for v in np.unique(placed.array) if v]}
+    for role, (array, affine) in written.items():
         result[role] = f"{role}s/{case.name}.nii.gz"
-        result["files"].append(result[role])
         save_image(output / result[role], array, affine)
+    result["files"] = [result[role] for role in written]
     codes = "".join(nib.aff2axcodes(native.affine))
     result["native"] |= {} if codes == "RAS" else {"orientation": codes}
     return result
@@ -141,23 +183,11 @@ def _pair(moving: str, fixed: str, results: dict[str, Result]) -> dict[str, Any]
     sides = {"moving": results[moving], "fixed": results[fixed]}
     pair = {"id": f"{moving}_to_{fixed}", "subject": fixed, "moving_subject": moving}
     pair |= {key: side["image"] for key, side in sides.items()}
-    pair |= {f"{key}_label": side["label"] for key, side in sides.items() if "label" in side}
+    pair |= {f"{key}_{role}": side[role] for role in ("label", "mask") for key, side in sides.items() if role in side}
     native = {key: side["native"]["path"] for key, side in sides.items()}
     for prefix, side in (("", sides["fixed"]), ("moving_", sides["moving"])):
         native |= {f"{prefix}{key}": value for key, value in side["native"].items() if key != "path"}
     return {**pair, "native": native}
-
-
-def _placed(volume: Volume, settings: Settings, order: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Resample and centre a volume; return it, its affine and where it was cut out."""
-    array, affine = volume
-    where: dict[str, Any] = {}
-    if settings["spacing"]:
-        array, affine = geometry.resample(array, affine, settings["spacing"], order)
-        where["resampled_shape"] = list(array.shape)
-    start = geometry.centre_start(array.shape, settings["size"])
-    where |= {"crop_start": list(start), "present": array.shape}
-    return geometry.crop_or_pad(array, start, settings["size"]), geometry.crop_affine(affine, start), where
 
 
 def _canonical_grid(case: Case) -> dict[str, Any]:

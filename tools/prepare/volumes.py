@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import affine_transform
 
+from common.data.placing import Volume
 from common.data.prepared import UNREADABLE
 from common.errors import InputError
 from common.io import images
@@ -21,13 +21,6 @@ EXTENSIONS = (*NIFTI, *ITK)
 
 class BrokenInput(InputError):
     """A source file that cannot be used: the one kind of error that ``--skip-broken`` collects."""
-
-
-class Volume(NamedTuple):
-    """An (X, Y, Z) array and its (4, 4) affine, voxel index to RAS+ millimetres."""
-
-    array: np.ndarray
-    affine: np.ndarray
 
 
 def stem(path: str | Path) -> str:
@@ -91,14 +84,6 @@ def shape_and_affine(path: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
         raise unreadable(path, error) from error
     shape = tuple(int(n) for n in header.get_data_shape())
     return (*shape, 1)[:3], nifti_affine(header)
-
-
-def canonical(volume: Volume) -> Volume:
-    """Return the volume with axes flipped and exchanged so that they run right, anterior, superior."""
-    orientation = nib.orientations.io_orientation(volume.affine)
-    array = nib.orientations.apply_orientation(volume.array, orientation)
-    change = nib.orientations.inv_ornt_aff(orientation, volume.array.shape)
-    return Volume(np.ascontiguousarray(array), volume.affine @ change)
 
 
 def on_grid(volume: Volume, like: Volume, order: int) -> Volume:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from common.data.pairs import PreparedPairs
 from common.engines.evaluator import RegistrationEvaluator
 from common.errors import InputError
+from common.spatial import warp
 from tools.baselines.__main__ import main
 from tools.baselines.evaluate import Request, evaluate
 
@@ -27,7 +28,7 @@ class Still(nn.Module):
     spatial_dims, channels = 2, ("ddf_0", "ddf_1", "warped")
 
     def forward(self, image: Tensor) -> Tensor:
-        return torch.cat([0 * image, image[:, :1]], dim=1)
+        return torch.cat([0 * image, warp(image[:, :1], 0 * image)], dim=1)
 
 
 def rows(folder: Path, name: str = "metrics.csv") -> list[dict[str, str]]:
