@@ -97,8 +97,8 @@ def make_trainer(tiny_dataset: Path, tmp_path: Path) -> MakeTrainer:
     def make(name: str, seed: int = 0, **overrides: Any) -> SingleTrainer:
         torch.manual_seed(seed)
         parser = ConfigParser(ConfigParser.load_config_files(BUNDLES / name / "configs" / "train.yaml"))
-        fixed = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu", "spatial_dims": 2}
-        parser.update({**fixed, "precision": "float32", "seed": seed, **overrides})
+        fixed = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu"}
+        parser.update({**fixed, "spatial_dims": 2, "precision": "float32", "seed": seed, **overrides})
         return parser.get_parsed_content("train#trainer")
 
     return make

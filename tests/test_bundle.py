@@ -188,8 +188,8 @@ def workflow_of(config: Path, **overrides: Any) -> ConfigWorkflow:
 def test_every_bundle_has_the_properties_of_a_training(
     restored: None, name: str, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    settings = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu", "spatial_dims": 2}
-    workflow = workflow_of(BUNDLES / name / "configs" / "train.yaml", **settings)
+    settings = {"dataset_dir": str(tiny_dataset), "output_dir": str(tmp_path / "run"), "device": "cpu"}
+    workflow = workflow_of(BUNDLES / name / "configs" / "train.yaml", spatial_dims=2, **settings)
     workflow.initialize()
     assert workflow.check_properties() == []
     assert not (tmp_path / "run").exists()

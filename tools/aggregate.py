@@ -12,7 +12,7 @@ import numpy as np
 
 from common.engines.evaluation_tables import PLAIN
 from common.errors import InputError
-from common.metrics import compare, compare_patients, summary
+from common.metrics import LABEL_CURVES, compare, compare_patients, summary
 
 from .runs import Run, metrics
 
@@ -31,6 +31,10 @@ def figures(runs: Sequence[Run], output: Path) -> dict[str, Any]:
     for name in (*PLAIN, "seconds_per_pair"):
         known = [report[name] for report in reports if report.get(name) is not None]
         table |= {name: _summary(known)} if known else {}
+    if all("label" in report for report in reports):
+        table["label"] = {"dsc": _summary([report["label"]["dsc"]["mean"] for report in reports])}
+        areas = {name: [report["label_sparsification"][name]["ause"] for report in reports] for name in LABEL_CURVES}
+        table["label_sparsification"] = {name: _summary(values) for name, values in areas.items()}
     return {name: value for name, value in table.items() if value} | {"undeformed": reports[0]["undeformed"]}
 
 

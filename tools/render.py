@@ -89,16 +89,17 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     of_companion = companion.get("settings", {})
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
-    maps = method.get("maps", [])
+    dims, maps = method.get("spatial_dims", 2), method.get("maps", [])
+    all_maps = [companion["map"], *maps] if companion else maps
     return {
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
         "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
         "network_settings": architecture["network_settings"] | {s: settings[s] for s in of_network},
         "num_classes": "num_classes" in settings,
-        "spatial_dims": method.get("spatial_dims", 2),
-        "maps": [companion["map"], *maps] if companion else maps,
-        "channels": channel_names(method.get("spatial_dims", 2), [companion["map"], *maps] if companion else maps, settings),
+        "spatial_dims": dims,
+        "maps": all_maps,
+        "channels": channel_names(dims, all_maps, settings),
         "gives": ([companion["what"]] if companion else []) + [GIVES[name] for name in maps],
     }
 
@@ -119,12 +120,12 @@ def expectation(measured: dict[str, Any]) -> str:
     """What to expect of a training, in one line."""
     if not measured:
         return "Nothing is measured yet."
-    dsc, seeds = measured["published"]["dsc"], len(measured["seeds"])
+    label = "label" in measured
+    dsc, seeds = measured["label" if label else "published"]["dsc"], len(measured["seeds"])
     spread = f" +- {dsc['sd']:.1f} % ({seeds} seeds)" if seeds > 1 else " % (1 seed)"
-    return (
-        f"Expect on {measured['dataset']} ({about_data(measured['dataset'])['subjects']}), published protocol: validation DSC "
-        f"{dsc['mean']:.1f}{spread}."
-    )
+    where = f"{measured['dataset']} ({about_data(measured['dataset'])['subjects']})"
+    how = "" if label else ", published protocol"
+    return f"Expect on {where}{how}: validation {'Dice of the labels' if label else 'DSC'} {dsc['mean']:.1f}{spread}."
 
 
 def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:

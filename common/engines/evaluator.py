@@ -19,12 +19,12 @@ from ..data import prepared
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
 from ..io import load_weights
-from ..metrics import Curve, LabelSparsification
+from ..metrics import Curve, LabelSparsification, pair_ause
 from ..spatial import warp
 from . import evaluation_tables as tables
 from .channels import maps_of, name_of
 from .evaluation_batches import ImageBatches
-from .evaluation_scores import examples_of, label_ranking, score_example
+from .evaluation_scores import Scored, examples_of, label_ranking, score_example
 from .inference import image_of
 from .inference_path import path_fields
 from .inferer import BatchInferer
@@ -134,7 +134,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         scored = score_example(self.dataset, index, prediction, self.map_name, self.labels, seconds)
         self.rows.append(scored.row)
         self._curves.append(scored.curve)
-        self._judge(prediction, scored.arrays)
+        self._judge(prediction, scored)
         if index in self._wanted:
             self._examples[scored.row["id"]] = scored.arrays | self._path(scored.arrays)
 
@@ -147,13 +147,15 @@ class RegistrationEvaluator(SupervisedEvaluator):
             prediction["uncertainty"] = found if found.ndim == self.dataset.spatial_dims else found.sum(axis=0)
         return prediction
 
-    def _judge(self, prediction: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
-        """Rank the voxels of a pair by the errors of its predicted labels."""
+    def _judge(self, prediction: dict[str, np.ndarray], scored: Scored) -> None:
+        """Say how well the voxels of a pair are ranked by the errors of its predicted labels, alone and with all."""
+        arrays = scored.arrays
         if self._judged is None or "fixed_label" not in arrays:
             return
         self._ranked_by, ranking = label_ranking(prediction, arrays["fixed"], self.map_name)
-        mask = arrays.get("fixed_mask")
-        self._judged.add(prediction["segmentation"], arrays["fixed_label"], ranking, mask)
+        pair = prediction["segmentation"], arrays["fixed_label"], ranking, arrays.get("fixed_mask")
+        self._judged.add(*pair)
+        scored.row.update({f"label/ause_{name}": value for name, value in pair_ause(*pair).items()})
 
     def _path(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The moving image on its way to the fixed one, for an architecture that has a way."""

@@ -14,10 +14,11 @@ from .weak import WeakObjective
 
 
 class PredictiveObjective(WeakObjective):
-    """Eq. 4, the same overlap of the refined labels, and the likelihood of their error by a Laplace distribution (Eq. 6).
+    """Eq. 4, the same overlap of the refined labels, and the Laplace likelihood of their error (Eq. 6).
 
     The paper writes the overlap of the warped labels (Eq. 4) and equates it with that of the refined ones (Eq. 2). Only
-    with both does the field follow the labels: a refiner that sees the images' features can draw the fixed labels without it.
+    with both does the field follow the labels: a refiner that sees features of the images can draw the fixed labels
+    without it.
 
     The companion, a ``LabelRefiner``, sees the displacement estimator's features and the warped labels. One loss trains
     both networks, as in the paper.

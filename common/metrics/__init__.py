@@ -5,7 +5,7 @@ from __future__ import annotations
 from .detection import BAND, border_band, error_auroc, error_auroc_band
 from .image import mean_squared_error, mutual_information, nlcc
 from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
-from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification
+from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification, pair_ause
 from .overlap import Overlap, overlap
 from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
 from .ranks import auroc, spearman
@@ -46,6 +46,7 @@ __all__ = [
     "nlcc",
     "not_computed",
     "overlap",
+    "pair_ause",
     "regularity",
     "score_auroc",
     "sd_log_jacobian",

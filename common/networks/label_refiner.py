@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..spatial import resize_map
 from .unet import CONV
 
-LOG_UNCERTAINTY_RANGE = (-4.6, 2.0)  # an expected error of 0.01, and far more than there can be
+LEAST_UNCERTAINTY, LARGEST_LOG = 0.01, 2.0  # of an expected error that is 1 at most
 FIRST_UNCERTAINTY = 0.1
 SURE = 0.01  # of a class that the warped label does not have: the refiner can still bring it back
 
@@ -19,8 +19,8 @@ SURE = 0.01  # of a class that the warped label does not have: the refiner can s
 class LabelRefiner(nn.Module):
     """Refine warped labels and predict their error, from a displacement estimator's features.
 
-    ``u = exp(conv(features))`` (predictive, Sec. 3, Conv2) is positive without a floor that stops gradients, and its
-    logarithm, which Eq. 6 needs, is exact. The refiner is one residual block on the logarithms of the warped labels
+    ``u = 0.01 + exp(conv(features))`` (predictive, Sec. 3, Conv2) is positive and never stops gradients, as a clamp
+    would, nor makes equals of all voxels that are sure. The refiner is one residual block on the logarithms of the warped labels
     (``softmax(log S + R)``), so that it begins as no change, and its output is a distribution over the classes.
 
     Args:
@@ -52,4 +52,6 @@ class LabelRefiner(nn.Module):
         hidden = F.leaky_relu(self.first(torch.cat([features, warped_label.to(features.dtype)], dim=1)), 0.2)
         change = self.last(hidden).float()
         refined = torch.softmax(torch.log(warped_label.float().clamp(min=SURE)) + change, dim=1)
-        return torch.cat([refined, self.uncertainty(features).float().clamp(*LOG_UNCERTAINTY_RANGE)], dim=1)
+        above = self.uncertainty(features).float().clamp(max=LARGEST_LOG)
+        least = math.log(LEAST_UNCERTAINTY)
+        return torch.cat([refined, F.softplus(above - least) + least], dim=1)

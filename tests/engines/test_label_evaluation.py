@@ -19,7 +19,7 @@ from common.engines.evaluation_scores import score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.errors import InputError
 from common.io import file_hash
-from common.metrics import LabelSparsification, mean_squared_error, mutual_information
+from common.metrics import LABEL_CURVES, LabelSparsification, mean_squared_error, mutual_information
 from common.spatial import warp
 
 SHAPE = (12, 11, 9)
@@ -100,8 +100,9 @@ def test_the_channels_are_told_apart_by_their_names() -> None:
 
 def test_predicted_labels_that_are_right_have_full_dice_and_no_error(data: Path, tmp_path: Path) -> None:
     summary = evaluate(data, Segmenting(tuple(map(float, SHIFT))), tmp_path).summary
-    assert summary["label"] == dict.fromkeys(["dsc", "dsc_1", "dsc_2"], {"mean": 100, "sd": 0, "n": 3})
+    assert [summary["label"][name] for name in ("dsc", "dsc_1", "dsc_2")] == [{"mean": 100, "sd": 0, "n": 3}] * 3
     judged = summary["label_sparsification"]
+    assert [summary["label"][f"ause_{name}"]["mean"] for name in LABEL_CURVES] == pytest.approx([0, 0, 0], abs=1e-6)
     assert [judged[name]["ause"] for name in ("err", "mr", "fdr")] == pytest.approx([0, 0, 0], abs=1e-6)
     assert summary["not_computed"]["error_auroc"] == 3  # no error to find
     assert set(summary["protocols"]) == {"published", "standard"}

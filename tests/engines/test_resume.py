@@ -23,7 +23,8 @@ from common.engines import SingleTrainer
 MakeTrainer = Callable[..., SingleTrainer]
 EPOCHS = 4  # with warm_up [1, 1]: displacement, companion, both, both
 FILES = ("log.csv", "model.pt", "checkpoint.pt")
-BUNDLES = ("vxm_mse", "vxm_hetero", "vxm_adacs")
+BUNDLES = ("vxm_mse", "vxm_hetero", "vxm_adacs", "vxm_predictive")
+RANDOM = {"vxm_predictive": {"augmentation": "image", "dropout": 0.2, "pairs_per_epoch": 7, "training_share": 0.9}}
 
 
 class Killed(BaseException):
@@ -31,7 +32,8 @@ class Killed(BaseException):
 
 
 def settings_of(bundle: str) -> dict[str, object]:
-    return {"max_epochs": EPOCHS} | ({} if bundle == "vxm_mse" else {"warm_up": [1, 1]})
+    warm_up = {"warm_up": [1, 1]} if bundle in ("vxm_hetero", "vxm_adacs") else {}
+    return {"max_epochs": EPOCHS} | warm_up | RANDOM.get(bundle, {})
 
 
 def state_of(run: Path) -> tuple[str, dict[str, Tensor], dict[str, object]]:

@@ -20,7 +20,8 @@ from tools.render import combinations
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 SIZE = (32, 32)
 METHODS = {method["name"]: name for name, (_, method) in combinations().items()}  # a bundle of each
-COMPARES_VOXELS = sorted(METHODS.keys() - {"ncc", "mi", "weak", "predictive"})  # the data term is made of squared residuals
+# whose data term is made of squared residuals
+COMPARES_VOXELS = sorted(METHODS.keys() - {"ncc", "mi", "weak", "predictive"})
 UNCERTAIN = {"hetero_disp": 1, "diff": 2}  # channels of the uncertainty that the estimator must predict
 # to a small image of unit variance: lambdas are tuned to lower variances, and few voxels leave 32 x 32 bins empty
 ADAPTED = {"nll": {"smooth_weight": 0.01}, "beta_nll": {"smooth_weight": 0.01}, "mi": {"bins": 16}}

@@ -1,3 +1,5 @@
+"""common.metrics.LabelSparsification: a naive loop over quantiles, ties, masks, and what is left out."""
+
 from __future__ import annotations
 
 import math
@@ -8,7 +10,7 @@ import pytest
 from scipy import integrate
 
 from common.errors import InputError
-from common.metrics import LABEL_CURVES, LabelCurves, LabelSparsification
+from common.metrics import LABEL_CURVES, LabelCurves, LabelSparsification, pair_ause
 
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -134,11 +136,18 @@ def test_one_map_may_rank_every_class() -> None:
     assert one.ause == each.ause
 
 
-def test_a_class_without_voxels_has_no_rates() -> None:
-    chances = np.stack([np.ones((6, 6)), np.zeros((6, 6)), np.zeros((6, 6))])
-    curves = judge([(chances, np.zeros((6, 6), np.uint8), chances)])
-    assert curves.ause == dict.fromkeys(LABEL_CURVES, 0)
-    assert all(not values.any() for values in curves.curves.values())
+def test_a_class_that_never_occurs_is_left_out() -> None:
+    chances, label, uncertainty = example(0, classes=2)
+    padded = np.concatenate([chances, np.zeros((1, *label.shape))])
+    both = judge([(padded, label, np.concatenate([uncertainty, uncertainty[:1]]))])
+    assert both.ause == judge([(chances, label, uncertainty)]).ause
+    empty = judge([(np.stack([np.ones((6, 6)), np.zeros((6, 6))]), np.zeros((6, 6), np.uint8), np.ones((6, 6)))])
+    assert empty.pairs == 1 and all(math.isnan(value) for value in empty.ause.values())
+
+
+def test_a_pair_alone_is_a_set_of_one_pair() -> None:
+    one, other = example(0), example(1)
+    assert pair_ause(*one) == judge([one]).ause != judge([one, other]).ause
 
 
 def test_what_is_not_finite_is_left_out_and_nothing_is_not_a_number() -> None:
