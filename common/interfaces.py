@@ -10,7 +10,7 @@ from torch import Tensor
 class Pair(NamedTuple):
     """One batch of examples: images (B, 1, *spatial) in [0, 1], labels and masks alike or absent.
 
-    ``mask`` is 1 where the fixed image counts and 0 elsewhere, in padding say; ``moving_mask`` is that of the moving one.
+    ``mask`` is 1 where the fixed image counts, 0 in padding; ``moving_mask`` is that of the moving one.
     """
 
     moving: Tensor

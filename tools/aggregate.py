@@ -33,7 +33,7 @@ def figures(runs: Sequence[Run], output: Path) -> dict[str, Any]:
         table |= {name: _summary(known)} if known else {}
     if all("label" in report for report in reports):
         table["label"] = {"dsc": _summary([report["label"]["dsc"]["mean"] for report in reports])}
-        areas = {name: [report["label_sparsification"][name]["ause"] for report in reports] for name in LABEL_CURVES}
+        areas = {name: [report["label"][f"ause_{name}"]["mean"] for report in reports] for name in LABEL_CURVES}
         table["label_sparsification"] = {name: _summary(values) for name, values in areas.items()}
     return {name: value for name, value in table.items() if value} | {"undeformed": reports[0]["undeformed"]}
 

@@ -20,14 +20,16 @@ import torch
 import yaml
 
 from common.data import prepared
+from common.engines.evaluation_tables import write_json
 from common.errors import InputError
 
 from .render import BUNDLES
-from .runs import Run, as_text, config, last_line, metrics
+from .runs import Run, as_text, config, evaluated_with, last_line, metrics
 
 # what a launcher tells its processes: a child that saw it would wait for the others
 LAUNCHER = re.compile(r"(.*_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_.*")
 STOPPED = (-signal.SIGINT, -signal.SIGTERM)
+OTHER_THERE = {"batch_size", "pairing"}  # settings of a training that mean another thing in evaluation
 _children: set[subprocess.Popen] = set()
 
 
@@ -48,10 +50,13 @@ def exclusive(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def execute(run: Run, output: Path, dataset: Path, split: str = "val", device: str | None = None) -> None:
+def execute(
+    run: Run, output: Path, dataset: Path, split: str = "val", device: str | None = None, pairing: str = "listed"
+) -> None:
     """Train and evaluate a run unless it is finished; what they print goes to its log.
 
-    A training that was stopped goes on from its checkpoint. Where another process is at it, this waits.
+    A training that was stopped goes on from its checkpoint. Where another process is at it, this waits. What is
+    evaluated on other pairs is evaluated again.
 
     Args:
         run: what to train.
@@ -59,35 +64,57 @@ def execute(run: Run, output: Path, dataset: Path, split: str = "val", device: s
         dataset: a prepared data set.
         split: what to evaluate on.
         device: the GPU that it shall see (an entry of CUDA_VISIBLE_DEVICES); None leaves that as it is.
+        pairing: which pairs of the split to evaluate on, see `common.data.pairing`.
 
     Raises:
         InputError: if training or evaluation fails, and for a finished run of another data set.
     """
     with exclusive(run.folder(output) / "log.txt") as log:
+        asked = {} if pairing == "listed" else {"pairing": pairing}
         if found := metrics(run, output, split):
             _refuse_other(found, run.folder(output), dataset)
-            return
-        for action in ("training", "evaluation"):
-            status = _call(command(action, run, output, dataset, split), log, environment(device))
+            if evaluated_with(run, output, split) == asked:
+                return
+        _begin(run.folder(output) / split, asked)
+        for action in ("training", "evaluation")[bool(found) :]:
+            status = _call(command(action, run, output, dataset, split, pairing), log, environment(device))
             if status:
                 last = last_line(Path(log.name))
                 log.write(f"\n{action} {'stopped' if status in STOPPED else 'failed'} with status {status}\n")
                 raise InputError(f"{log.name}: {action} failed with status {status}: {last}")
 
 
-def command(action: str, run: Run, output: Path, dataset: Path, split: str) -> list[str]:
+def _begin(folder: Path, asked: Mapping[str, str]) -> None:
+    """Say what the evaluation that is to come is asked for, and remove the one of something else."""
+    (folder / "metrics.json").unlink(missing_ok=True)
+    if asked or (folder / "overrides.json").is_file():
+        write_json(folder / "overrides.json", asked)
+
+
+def command(
+    action: str, run: Run, output: Path, dataset: Path, split: str, pairing: str = "listed"
+) -> list[str]:
     """The command line of ``training`` or ``evaluation``."""
     folder, overrides = run.folder(output).resolve(), dict(run.overrides)
     if action == "training":
         own = {"seed": run.seed, "output_dir": folder / "train"}
-    else:  # batch_size means another thing there
-        known = yaml.safe_load(config(run.bundle, "evaluate.yaml").read_text())
-        overrides = {key: value for key, value in overrides.items() if key in known and key != "batch_size"}
+    else:
+        known = yaml.safe_load(config(run.bundle, "evaluate.yaml").read_text()).keys() - OTHER_THERE
+        overrides = {key: value for key, value in overrides.items() if key in known}
         own = {"checkpoint": folder / "train" / "model.pt", "split": split, "output_dir": folder / split}
-    file = config(run.bundle, "train.yaml" if action == "training" else "evaluate.yaml")
-    words = [sys.executable, "-m", "monai.bundle", "run", action, "--config_file", str(file)]
-    given = {"dataset_dir": Path(dataset).resolve(), **own} | overrides
+        own |= {} if pairing == "listed" else {"pairing": pairing}
+    files = [str(file) for file in (run.configs if action == "training" else [config(run.bundle, "evaluate.yaml")])]
+    words = [sys.executable, "-m", "monai.bundle", "run", action]
+    words += ["--config_file", files[0] if len(files) == 1 else str(files)]
+    given = {"dataset_dir": Path(dataset).resolve(), **own, **of_dataset(run.bundle, dataset)} | overrides
     return words + [text for key, value in given.items() for text in (f"--{key}", _argument(value))]
+
+
+def of_dataset(bundle: str, dataset: Path) -> dict[str, int]:
+    """The settings of a bundle that its data set decides: dimensions and, where it learns from labels, classes."""
+    about, known = prepared.read(dataset), yaml.safe_load(config(bundle, "evaluate.yaml").read_text())
+    values = {"spatial_dims": about.spatial_dims, "num_classes": 1 + max(about.labels, default=0)}
+    return {key: value for key, value in values.items() if key in known and value != known[key]}
 
 
 def _argument(value: Any) -> str:

@@ -1,8 +1,10 @@
 """Runs on disk: a training and its evaluation each, in a folder whose name says what was trained.
 
 ``OUTPUT/<bundle>/<variant>/seed_<k>/`` holds ``train/``, ``val/`` (or another split) and ``log.txt``. The variant is
-the run's overrides, ``key=value`` joined by commas, or ``default``. ``val/metrics.json`` is written last: a folder
-without it is unfinished. Who works on a run holds a lock on its log, so no two processes ever train the same run.
+the run's overrides, ``key=value`` joined by commas, or ``default``; a run with an overlay of its bundle, such as
+snapshot_train.yaml, is called by it first: ``snapshot`` or ``snapshot,key=value``. ``val/metrics.json`` is written
+last: a folder without it is unfinished. Who works on a run holds a lock on its log, so no two processes ever train the
+same run.
 """
 
 from __future__ import annotations
@@ -27,30 +29,41 @@ from .render import BUNDLES, RECIPES
 FAILED = re.compile(r"(training|evaluation) failed with status -?\d+")
 OPTIONS = {"seed": "--seeds", "dataset_dir": "--dataset", "output_dir": "--output"}
 NETWORKS = {"network", "companion", "network_def", "model"}
+OVERLAY = "_train.yaml"  # how the file of an overlay ends
+LAUNCHED = "multi_gpu"  # an overlay that only torchrun can start
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a bundle with overrides of its train.yaml."""
+    """One training of a bundle with overrides of its train.yaml, and of the overlay that is laid over it, if any."""
 
     bundle: str
     overrides: Mapping[str, Any]
     seed: int
+    overlay: str = ""
 
     @classmethod
     def of(cls, folder: Path) -> Run:
         """The run whose folder this is; raise InputError if it is not one."""
         bundle, variant, seed = folder.parts[-3:]
         pairs = [] if variant == "default" else re.split(r",(?=[\w#:]+=)", variant)
+        overlay = pairs.pop(0) if pairs and pairs[0] in overlays(bundle) else ""
         number = seed.removeprefix("seed_")
         if not number.isdecimal() or not all("=" in pair for pair in pairs):
             raise InputError(f"{folder}: not named as a run, BUNDLE/KEY=VALUE,.../seed_K; move it elsewhere.")
-        return cls(bundle, parse_overrides(pairs), int(number))
+        return cls(bundle, parse_overrides(pairs), int(number), overlay)
 
     @property
     def variant(self) -> str:
-        """The overrides as a folder's name."""
-        return ",".join(f"{key}={as_text(self.overrides[key])}" for key in sorted(self.overrides)) or "default"
+        """The overlay and the overrides as a folder's name."""
+        parts = [f"{key}={as_text(self.overrides[key])}" for key in sorted(self.overrides)]
+        return ",".join([self.overlay] * bool(self.overlay) + parts) or "default"
+
+    @property
+    def configs(self) -> list[Path]:
+        """What it is trained by: train.yaml, and what is laid over it."""
+        laid_over = [f"{self.overlay}{OVERLAY}"] if self.overlay else []
+        return [config(self.bundle, name) for name in ("train.yaml", *laid_over)]
 
     def folder(self, output: Path) -> Path:
         """Where it and its evaluation are kept."""
@@ -96,15 +109,24 @@ def bundle_names() -> list[str]:
     return sorted(path.parent.parent.name for path in BUNDLES.glob("*/configs/train.yaml"))
 
 
-def check(bundle: str, overrides: Mapping[str, Any]) -> None:
+def overlays(bundle: str) -> list[str]:
+    """What can be laid over a bundle's train.yaml, by the beginnings of the files' names: ``snapshot``."""
+    names = sorted(path.name.removesuffix(OVERLAY) for path in (BUNDLES / bundle / "configs").glob(f"*{OVERLAY}"))
+    return [name for name in names if name != LAUNCHED]
+
+
+def check(bundle: str, overrides: Mapping[str, Any], overlay: str = "") -> None:
     """Refuse what could not be trained, or not be evaluated as it was trained.
 
     Raises:
-        InputError: for no such bundle, no such setting, and settings that have another place.
+        InputError: for no such bundle, overlay or setting, and settings that have another place.
     """
     if not config(bundle, "train.yaml").is_file():
         nearest = get_close_matches(bundle, bundle_names(), n=1, cutoff=0.0)
         raise InputError(f"{bundle}: no such bundle in {BUNDLES}; did you mean {' or '.join(nearest)}?")
+    if overlay and overlay not in (known := overlays(bundle)):
+        there = f"there is {', '.join(name + OVERLAY for name in known)}" if known else "it has none"
+        raise InputError(f"--overlay {overlay}{OVERLAY}: no config to lay over {bundle}'s train.yaml; {there}.")
     for key, value in overrides.items():
         if key in OPTIONS:
             raise InputError(f"--override {key}: this has an option of its own, {OPTIONS[key]}.")
@@ -112,7 +134,7 @@ def check(bundle: str, overrides: Mapping[str, Any]) -> None:
             raise InputError(f"--override {key}: evaluation would not know of it; override a top-level key instead.")
         if "/" in as_text(value):
             raise InputError(f"--override {key}={value}: a folder is named by it, so it cannot hold a slash.")
-    refuse_unknown([str(config(bundle, "train.yaml"))], overrides)
+    refuse_unknown([str(file) for file in Run(bundle, {}, 0, overlay).configs], overrides)
 
 
 def method_recipe(bundle: str) -> dict[str, Any]:
@@ -131,6 +153,12 @@ def metrics(run: Run, output: Path, split: str = "val") -> dict[str, Any] | None
     """What the evaluation of a run wrote; None if it is unfinished."""
     path = run.folder(output) / split / "metrics.json"
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def evaluated_with(run: Run, output: Path, split: str = "val") -> dict[str, Any]:
+    """What the evaluation of a run was asked for beside its split: the pairing, if not as listed."""
+    path = run.folder(output) / split / "overrides.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def score(run: Run, output: Path, select: str = "published", split: str = "val") -> float | None:

@@ -43,6 +43,10 @@ def seeds_of(bundle: str, variant: str | None, output: Path) -> list[Run]:
     if variant is None and len(variants) > 1:
         raise InputError(f"{output / bundle}: several variants; choose one: --variant {' | '.join(variants)}")
     runs = [run for run in found if run.variant in (variant, *variants[: variant is None])]
+    if runs[0].overlay:
+        raise InputError(
+            f"{runs[0].folder(output)}: a {runs[0].overlay} run; a bundle ships one network: choose another --variant."
+        )
     for run in runs:
         if metrics(run, output) is None:
             raise InputError(f"{run.folder(output)}: unfinished; finish it with tools.train_all, or remove it.")
@@ -58,7 +62,7 @@ def split_overrides(bundle: str, overrides: Mapping[str, Any]) -> tuple[dict[str
 
 def grid(bundle: str, output: Path, select: str) -> dict[str, Any]:
     """The score of every variant, averaged over its seeds, and the settings that all of them share."""
-    runs = find(output, bundle)
+    runs = [run for run in find(output, bundle) if not run.overlay]
     if not runs:
         raise InputError(f"{output / bundle}: no runs; give the folder that the grid was searched in.")
     rest = [split_overrides(bundle, run.overrides)[1] for run in runs]

@@ -1,6 +1,7 @@
 """Train and evaluate a list of bundles, each with several seeds, on one prepared data set.
 
     python -m tools.train_all --dataset DIR --output RUNS --bundles vxm_mse vxm_hetero --seeds 0 1 2 [--jobs 2]
+    python -m tools.train_all ... --bundles vxm_weak --overlay snapshot_train.yaml --pairing atlas
     torchrun --nproc_per_node=4 -m tools.train_all ...                # each process takes its share and its GPU
     python -m tools.train_all --status --output RUNS                  # how far they are, from another terminal
 
@@ -23,23 +24,26 @@ from typing import Any
 import torch.distributed as dist
 
 from common.data import prepared
+from common.data.pairing import PAIRINGS
 from common.errors import InputError, say_in_one_line
 from common.parallel import gather_objects
 
 from .execution import devices, execute, make_folder, stop_children
 from .progress import Screen, table
-from .runs import Run, bundle_names, check, find, parse_overrides, score
+from .runs import OVERLAY, Run, bundle_names, check, find, parse_overrides, score
 
 
 def planned(options: argparse.Namespace) -> list[Run]:
     """Every run asked for, a bundle's seeds together; raise InputError for one that cannot be trained."""
     shared, best = parse_overrides(options.override), read_settings(options.settings)
     overrides = {bundle: best.get(bundle, {}) | shared for bundle in options.bundles}
+    overlay = (options.overlay or "").removesuffix(OVERLAY)
     for bundle in overrides:
-        check(bundle, overrides[bundle])
+        check(bundle, overrides[bundle], overlay)
         if best and bundle not in best:
             print(f"{bundle}: not in {options.settings}; trained as its train.yaml says", flush=True)
-    return [Run(bundle, overrides[bundle], seed) for bundle in overrides for seed in dict.fromkeys(options.seeds)]
+    seeds = dict.fromkeys(options.seeds)
+    return [Run(bundle, overrides[bundle], seed, overlay) for bundle in overrides for seed in seeds]
 
 
 def read_settings(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -71,7 +75,7 @@ def execute_all(runs: list[Run], options: argparse.Namespace, say: bool) -> list
     def one(run: Run) -> str | None:
         device = free.get()
         try:
-            execute(run, options.output, options.dataset, options.split, device)
+            execute(run, options.output, options.dataset, options.split, device, options.pairing)
         except InputError as error:
             return str(error)
         finally:
@@ -110,7 +114,9 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                            help="settings of every training")  # fmt: skip
     described.add_argument("--settings", type=Path, metavar="best.json", help="settings of each bundle")
+    described.add_argument("--overlay", metavar="NAME_train.yaml", help="a config to lay over train.yaml")
     described.add_argument("--split", choices=["val", "test"], default="val", help="what to evaluate on")
+    described.add_argument("--pairing", choices=PAIRINGS, default="listed", help="on which of its pairs (as listed)")
     described.add_argument("--jobs", type=int, default=1, help="runs at a time, in each process")
     described.add_argument("--status", action="store_true", help="only show how far the runs in RUNS are")
     return described

@@ -72,6 +72,17 @@ class PreparedPairs:
         if len({item["image"].shape for item in self._items}) == 1:
             self.stacked = {role: torch.stack([item[role] for item in self._items]) for role in self.roles}
             self._items = [{k: v[i] for k, v in self.stacked.items()} for i in range(len(images))]
+        if num_classes is not None and split == "train":
+            self._refuse_unseen(num_classes)
+
+    def _refuse_unseen(self, num_classes: int) -> None:
+        """A class that no label of the training has could not be learned."""
+        highest = max(int(item["label"].max()) for item in self._items)
+        if highest < num_classes - 1:
+            raise InputError(
+                f"{self.dataset.root}: num_classes is {num_classes}, but no training label is above {highest}; "
+                f"set num_classes to {highest + 1}."
+            )
 
     def _roles(self, labels: bool) -> tuple[str, ...]:
         wanted = [role for role in ROLES if role != "label" or labels]

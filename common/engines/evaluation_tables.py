@@ -64,7 +64,7 @@ def write_evaluation(
     examples: Mapping[str, Mapping[str, NDArray]],
     map_name: str | None,
     about: Mapping[str, Any],
-    judged: tuple[str | None, LabelCurves] | None = None,
+    judged: tuple[str | None, LabelCurves, LabelCurves] | None = None,
 ) -> dict[str, Any]:
     """Write all files of an evaluation and return what metrics.json says.
 
@@ -75,7 +75,8 @@ def write_evaluation(
         examples: pair id -> arrays of the pairs to keep whole.
         map_name: what the uncertainty map is; None for a method without one.
         about: what was evaluated (`about_evaluation`).
-        judged: of a method that predicts labels: the map that ranked their errors, and its curves.
+        judged: of a method that predicts labels: the map that ranked their errors, its curves as means over the pairs,
+            and those over the voxels of all pairs together.
 
     Raises:
         InputError: if a file cannot be written.
@@ -188,14 +189,14 @@ def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:
     write_csv(path, rows, names)
 
 
-def label_summary(ranked_by: str | None, curves: LabelCurves, pairs: int) -> dict[str, Any]:
+def label_summary(ranked_by: str | None, curves: LabelCurves, pooled: LabelCurves, pairs: int) -> dict[str, Any]:
     """Return the areas of metrics.json, the map that ranked, and the ``pairs`` with and without curves."""
-    areas = {name: {"ause": curves.ause[name]} for name in LABEL_CURVES}
+    areas = {name: {"ause": curves.ause[name], "ause_pooled": pooled.ause[name]} for name in LABEL_CURVES}
     return {"ranked_by": ranked_by, "pairs": curves.pairs, "left_out": pairs - curves.pairs, **areas}
 
 
 def write_label_sparsification(path: Path, curves: LabelCurves) -> None:
-    """Write the curves over all pairs, means over the foreground classes."""
+    """Write the curves, means over the pairs and their foreground classes."""
     columns = {"fraction": curves.fraction, **curves.curves}
     rows = [dict(zip(columns, map(float, values), strict=True)) for values in zip(*columns.values(), strict=True)]
     write_csv(path, rows, list(columns))

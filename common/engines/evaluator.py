@@ -19,7 +19,7 @@ from ..data import prepared
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
 from ..io import load_weights
-from ..metrics import Curve, LabelSparsification, pair_ause
+from ..metrics import Curve, LabelCurves, LabelSparsification, mean_curves, pair_curves
 from ..spatial import warp
 from . import evaluation_tables as tables
 from .channels import maps_of, name_of
@@ -39,7 +39,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
     The files: metrics.csv (a row a pair), patients.csv (a row a subject), metrics.json (means, deviations and counts),
     sparsification.csv (mean curves), examples.npz (a few pairs, evenly spread, for figures). Without labels the
     overlap is NaN and counted as not computed. Of a network that predicts labels (``num_classes``) these are judged
-    too, and label_sparsification.csv says how well its uncertainty ranks their errors over all pairs together.
+    too, and label_sparsification.csv says how well its uncertainty ranks their errors, as a mean over the pairs.
     ``rows`` and ``summary`` keep the results in memory.
 
     Args:
@@ -111,13 +111,16 @@ class RegistrationEvaluator(SupervisedEvaluator):
         self._curves: list[Curve] = []
         self._examples: dict[str, dict[str, np.ndarray]] = {}
         self._judged = None if self.num_classes is None else LabelSparsification(self.num_classes)
+        self._of_pairs: list[LabelCurves] = []
         self._ranked_by: str | None = None
         with tqdm(total=len(self.dataset), desc="evaluating", unit="pair", disable=None) as self._bar:
             super().run(global_epoch)
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         members = getattr(self.network, "members", None)
         about = tables.about_evaluation(self.dataset, self.bundle, self.labels, self.checkpoint, parameters, members)
-        judged = self._judged and (self._ranked_by, self._judged.curves())
+        judged = None
+        if self._of_pairs:
+            judged = self._ranked_by, mean_curves(self._of_pairs), self._judged.curves()
         self.summary = tables.write_evaluation(
             self.output_dir, self.rows, self._curves, self._examples, self.map_name, about, judged
         )
@@ -155,7 +158,8 @@ class RegistrationEvaluator(SupervisedEvaluator):
         self._ranked_by, ranking = label_ranking(prediction, arrays["fixed"], self.map_name)
         pair = prediction["segmentation"], arrays["fixed_label"], ranking, arrays.get("fixed_mask")
         self._judged.add(*pair)
-        scored.row.update({f"label/ause_{name}": value for name, value in pair_ause(*pair).items()})
+        self._of_pairs.append(pair_curves(*pair))
+        scored.row.update({f"label/ause_{name}": value for name, value in self._of_pairs[-1].ause.items()})
 
     def _path(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The moving image on its way to the fixed one, for an architecture that has a way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .detection import BAND, border_band, error_auroc, error_auroc_band
 from .image import mean_squared_error, mutual_information, nlcc
 from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
-from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification, pair_ause
+from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification, mean_curves, pair_curves
 from .overlap import Overlap, overlap
 from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
 from .ranks import auroc, spearman
@@ -41,12 +41,13 @@ __all__ = [
     "evaluate_pair",
     "folding_percent",
     "mean_by_subject",
+    "mean_curves",
     "mean_squared_error",
     "mutual_information",
     "nlcc",
     "not_computed",
     "overlap",
-    "pair_ause",
+    "pair_curves",
     "regularity",
     "score_auroc",
     "sd_log_jacobian",

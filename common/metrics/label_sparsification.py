@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import nan
 from typing import NamedTuple
 
@@ -39,12 +40,13 @@ class LabelCurves(NamedTuple):
 class LabelSparsification:
     """Rank the voxels of all pairs together, class by class (predictive, Gong et al., WACV 2022, Sec. 4.2.2).
 
-    Of the rates, one confident error in a set decides much: once all true positives are gone, a single false negative
-    left is a miss rate of 1. The area of each pair alone (`pair_ause`), averaged, is milder.
+    Of the rates, one confident error in a whole set decides much: once all true positives are gone, a single false
+    negative left is a miss rate of 1. The curves of each pair alone (`pair_curves`), averaged, are milder.
 
     At fraction f the voxels at or below the (1 - f) quantile of a class's uncertainty are kept; a tie that the
     quantile cuts through counts with its means (as in `sparsification`). A rate of nothing, 0 / 0, is 0, and a class
-    that occurs neither in predicted nor in true labels is left out of the means. The result is exact: `add` keeps of every counted voxel 5 bytes for each foreground class and 4 for each map that ranks.
+    that occurs neither in predicted nor in true labels is left out of the means. The result is exact: `add` keeps of
+    every counted voxel 5 bytes for each foreground class and 4 for each map that ranks.
 
     Args:
         num_classes: the classes, background (0) included.
@@ -137,13 +139,21 @@ class LabelSparsification:
         return _ranked(error, kind, uncertainty, self.steps) | {f"{name}_oracle": oracle[name] for name in oracle}
 
 
-def pair_ause(
+def pair_curves(
     segmentation: ArrayLike, fixed_label: ArrayLike, uncertainty: ArrayLike, mask: ArrayLike | None = None
-) -> dict[str, float]:
-    """Compute the areas of one pair alone, by curve; the arguments are those of `LabelSparsification.add`."""
+) -> LabelCurves:
+    """Compute the curves of one pair alone; the arguments are those of `LabelSparsification.add`."""
     judged = LabelSparsification(len(as_array(segmentation)))
     judged.add(segmentation, fixed_label, uncertainty, mask)
-    return judged.curves().ause
+    return judged.curves()
+
+
+def mean_curves(pairs: Sequence[LabelCurves]) -> LabelCurves:
+    """Average the curves of several pairs, and so their areas; a pair without curves is left out."""
+    known = [each for each in pairs if not np.isnan(each.ause["err"])] or list(pairs[:1])
+    curves = {name: np.mean([each.curves[name] for each in known], axis=0) for name in known[0].curves}
+    ause = {name: float(np.mean([each.ause[name] for each in known])) for name in LABEL_CURVES}
+    return LabelCurves(known[0].fraction, curves, ause, sum(each.pairs for each in known))
 
 
 def _ranked(error: NDArray, kind: NDArray, rank_by: NDArray, steps: int) -> dict[str, NDArray[np.float64]]:

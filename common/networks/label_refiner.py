@@ -20,8 +20,9 @@ class LabelRefiner(nn.Module):
     """Refine warped labels and predict their error, from a displacement estimator's features.
 
     ``u = 0.01 + exp(conv(features))`` (predictive, Sec. 3, Conv2) is positive and never stops gradients, as a clamp
-    would, nor makes equals of all voxels that are sure. The refiner is one residual block on the logarithms of the warped labels
-    (``softmax(log S + R)``), so that it begins as no change, and its output is a distribution over the classes.
+    would, nor makes equals of all voxels that are sure. The refiner is one residual block on the logarithms of the
+    warped labels (``softmax(log S + R)``), so that it begins as no change, and its output is a distribution over the
+    classes.
 
     Args:
         spatial_dims: 2 or 3.

@@ -122,6 +122,9 @@ def test_labels_that_a_network_does_not_know_are_named(tiny_dataset: Path) -> No
     message = r"labels/pair\d+_\w+.nii.gz: label value 2, but num_classes is 2 \(0 to 1\); set num_classes to 3"
     with pytest.raises(InputError, match=message):
         PreparedPairs(tiny_dataset, num_classes=2)
+    with pytest.raises(InputError, match="num_classes is 5, but no training label is above 2; set num_classes to 3"):
+        PreparedPairs(tiny_dataset, num_classes=5)
+    PreparedPairs(tiny_dataset, "val", num_classes=5)
 
 
 def test_a_network_of_labels_needs_labels(tmp_path: Path) -> None:

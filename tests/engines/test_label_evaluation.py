@@ -19,7 +19,7 @@ from common.engines.evaluation_scores import score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.errors import InputError
 from common.io import file_hash
-from common.metrics import LABEL_CURVES, LabelSparsification, mean_squared_error, mutual_information
+from common.metrics import LABEL_CURVES, LabelSparsification, mean_squared_error, mutual_information, pair_curves
 from common.spatial import warp
 
 SHAPE = (12, 11, 9)
@@ -137,16 +137,20 @@ def test_without_any_map_the_squared_warping_error_ranks_and_finds(data: Path, t
     summary = evaluator.summary
     assert summary["label_sparsification"]["ranked_by"] == "squared_error"
     assert 0 < summary["error_auroc"] < 1 and summary["not_computed"].keys() >= {"ause", "spearman"}
-    judged = LabelSparsification(3)
+    judged, alone = LabelSparsification(3), []
     for index in range(3):
         item = evaluator.dataset[index]
         label = item["moving_label"].float()
         with torch.no_grad():
             pred = evaluator.network(torch.cat([item["moving"], item["fixed"], label])[None])[0].numpy()
         error = (item["fixed"][0].numpy() - pred[-1]) ** 2
-        judged.add(pred[3:6], item["fixed_label"][0].numpy(), error, item["fixed_mask"][0].numpy())
+        pair = pred[3:6], item["fixed_label"][0].numpy(), error, item["fixed_mask"][0].numpy()
+        judged.add(*pair)
+        alone.append(pair_curves(*pair).ause)
     for name, area in judged.curves().ause.items():
-        assert summary["label_sparsification"][name]["ause"] == pytest.approx(area, rel=1e-6)
+        found = summary["label_sparsification"][name]
+        assert found["ause_pooled"] == pytest.approx(area, rel=1e-6)
+        assert found["ause"] == pytest.approx(np.mean([each[name] for each in alone]), rel=1e-6)
 
 
 def test_examples_keep_one_label_map_and_the_mask(data: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import integrate
 
 from common.errors import InputError
-from common.metrics import LABEL_CURVES, LabelCurves, LabelSparsification, pair_ause
+from common.metrics import LABEL_CURVES, LabelCurves, LabelSparsification, mean_curves, pair_curves
 
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -145,9 +145,17 @@ def test_a_class_that_never_occurs_is_left_out() -> None:
     assert empty.pairs == 1 and all(math.isnan(value) for value in empty.ause.values())
 
 
-def test_a_pair_alone_is_a_set_of_one_pair() -> None:
-    one, other = example(0), example(1)
-    assert pair_ause(*one) == judge([one]).ause != judge([one, other]).ause
+def test_means_over_pairs_have_the_mean_area() -> None:
+    pairs = [pair_curves(*example(seed)) for seed in range(3)]
+    empty = pair_curves(np.stack([np.ones((6, 6)), np.zeros((6, 6))]), np.zeros((6, 6), np.uint8), np.ones((6, 6)))
+    mean = mean_curves([*pairs, empty])
+    assert mean.pairs == 3
+    for name in LABEL_CURVES:
+        assert mean.ause[name] == pytest.approx(np.mean([each.ause[name] for each in pairs]))
+        difference = mean.curves[name] - mean.curves[f"{name}_oracle"]
+        assert mean.ause[name] == pytest.approx(integrate.trapezoid(difference, mean.fraction))
+    assert pairs[0].ause == judge([example(0)]).ause != judge([example(0), example(1)]).ause
+    assert math.isnan(mean_curves([empty]).ause["err"])
 
 
 def test_what_is_not_finite_is_left_out_and_nothing_is_not_a_number() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from common.data.prepared import read, write
 from common.errors import InputError
 from tools import execution
 from tools.execution import command, devices, environment, execute
@@ -49,6 +52,35 @@ def test_runs_are_found_in_order_and_a_stranger_is_named(tmp_path: Path) -> None
         find(tmp_path)
 
 
+@pytest.mark.parametrize(("texts", "variant"), [([], "snapshot"), (["cycles=10"], "snapshot,cycles=10")])
+def test_a_run_with_an_overlay_is_called_by_it_first(
+    texts: list[str], variant: str, tmp_path: Path, tiny_dataset: Path
+) -> None:
+    run = Run("vxm_weak", parse_overrides(texts), 0, "snapshot")
+    check("vxm_weak", run.overrides, run.overlay)
+    run.folder(tmp_path).mkdir(parents=True)
+    assert run.folder(tmp_path) == tmp_path / "vxm_weak" / variant / "seed_0"
+    (again,) = find(tmp_path)
+    assert again == run and state(again, tmp_path) == "waiting"
+    words = command("training", run, tmp_path, tiny_dataset, "val")
+    assert [Path(file).name for file in ast.literal_eval(words[6])] == ["train.yaml", "snapshot_train.yaml"]
+    assert command("evaluation", run, tmp_path, tiny_dataset, "val")[6].endswith("vxm_weak/configs/evaluate.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "text", "message"),
+    [
+        ("cyclic", None, "--overlay cyclic_train.yaml: no config to lay over .*; there is snapshot_train.yaml"),
+        ("multi_gpu", None, "--overlay multi_gpu_train.yaml: no config to lay over"),
+        ("snapshot", "cycle=1", "--cycle: no such setting in .*snapshot_train.yaml; did you mean --cycles"),
+        ("", "cycles=1", "--cycles: no such setting"),
+    ],
+)
+def test_bad_overlays_are_refused(overlay: str, text: str | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check("vxm_weak", parse_overrides([text] if text else []), overlay)
+
+
 @pytest.mark.parametrize(
     ("bundle", "text", "message"),
     [
@@ -65,15 +97,50 @@ def test_bad_bundles_and_overrides_are_refused(bundle: str, text: str | None, me
         check(bundle, parse_overrides([text] if text else []))
 
 
-def test_commands_train_with_all_overrides_and_evaluate_with_those_that_evaluation_knows(tmp_path: Path) -> None:
+def test_commands_train_with_all_overrides_and_evaluate_with_those_that_evaluation_knows(
+    tmp_path: Path, tiny_dataset: Path
+) -> None:
     run = Run("vxm_mse", {"smooth_weight": 0.1, "batch_size": 4, "device": "cpu", "patience": None}, 2)
-    training, evaluation = (command(a, run, tmp_path, tmp_path / "data", "test") for a in ("training", "evaluation"))
+    training, evaluation = (command(a, run, tmp_path, tiny_dataset, "test") for a in ("training", "evaluation"))
     pairs = dict(zip(training[5::2], training[6::2]))
     assert pairs["--smooth_weight"] == "0.1" and pairs["--seed"] == "2" and pairs["--patience"] == "null"
     pairs = dict(zip(evaluation[5::2], evaluation[6::2]))
-    assert pairs["--device"] == "cpu" and pairs["--split"] == "test" and pairs["--dataset_dir"] == f"{tmp_path}/data"
+    assert pairs["--device"] == "cpu" and pairs["--split"] == "test"
+    assert pairs["--dataset_dir"] == str(tiny_dataset.resolve())
     assert pairs["--checkpoint"] == str(run.folder(tmp_path) / "train" / "model.pt")
     assert not {"--smooth_weight", "--batch_size", "--seed", "--patience"} & set(pairs)
+
+
+def test_the_pairing_of_a_training_is_not_that_of_its_evaluation(tmp_path: Path, tiny_dataset: Path) -> None:
+    run = Run("vxm_weak", {"pairing": "all", "num_classes": 4}, 0)
+    for pairing, expected in (("listed", None), ("atlas", "atlas")):
+        training, evaluation = (command(action, run, tmp_path, tiny_dataset, "val", pairing)
+                                for action in ("training", "evaluation"))  # fmt: skip
+        assert dict(zip(training[5::2], training[6::2]))["--pairing"] == "all"
+        found = dict(zip(evaluation[5::2], evaluation[6::2]))
+        assert found.get("--pairing") == expected and found["--num_classes"] == "4"
+
+
+def test_the_data_set_decides_dimensions_and_classes(tmp_path: Path, tiny_dataset: Path) -> None:
+    folder = tmp_path / "one"
+    write(replace(read(tiny_dataset), root=folder, labels={1: "ring"}))
+    for dataset, classes in ((tiny_dataset, None), (folder, "2")):  # 3 is the bundle's own
+        for action in ("training", "evaluation"):
+            words = command(action, Run("vxm_weak", {}, 0), tmp_path, dataset, "val")
+            options = dict(zip(words[5::2], words[6::2]))
+            assert options["--spatial_dims"] == "2" and options.get("--num_classes") == classes
+    words = command("training", Run("vxm_mse", {}, 0), tmp_path, tiny_dataset, "val")
+    assert not {"--spatial_dims", "--num_classes"} & set(words)
+
+
+def test_other_pairs_are_evaluated_without_another_training(
+    tmp_path: Path, tiny_dataset: Path, pretended: Calls
+) -> None:
+    run, output = Run("vxm_mse", {}, 0), tmp_path / "runs"
+    for pairing in ("listed", "listed", "atlas", "atlas", "listed"):
+        execute(run, output, tiny_dataset, pairing=pairing)
+    assert [call.split()[0] for call in pretended()] == ["training", *["evaluation"] * 3]
+    assert json.loads((run.folder(output) / "val" / "overrides.json").read_text()) == {}
 
 
 def test_a_method_is_that_of_the_longest_name() -> None:

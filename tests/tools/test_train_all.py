@@ -58,6 +58,20 @@ def test_settings_are_those_that_a_search_found_unless_overridden(
     assert "vxm_mse: not in" in capsys.readouterr().out
 
 
+def test_an_overlay_makes_runs_of_their_own(
+    tmp_path: Path, tiny_dataset: Path, pretended: Calls, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["--seeds", "0", "--bundles", "vxm_weak", "--overlay", "snapshot_train.yaml", "--pairing", "atlas"]
+    for more in ([], ["--override", "cycles=10"]):
+        assert main(arguments(tmp_path, tiny_dataset, *words, *more)) == 0
+    assert trained(pretended()) == ["vxm_weak/snapshot/seed_0", "vxm_weak/snapshot,cycles=10/seed_0"]
+    folder = tmp_path / "runs" / "vxm_weak" / "snapshot" / "seed_0"
+    assert json.loads((folder / "val" / "overrides.json").read_text()) == {"pairing": "atlas"}
+    capsys.readouterr()
+    assert main(["--status", "--output", str(tmp_path / "runs")]) == 0
+    assert "2 done" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("content", "message"), [("{", "cannot be read"), ('{"vxm_mse": 1}', "not a mapping")])
 def test_bad_settings_are_one_line(tmp_path: Path, tiny_dataset: Path, content: str, message: str) -> None:
     (tmp_path / "best.json").write_text(content)

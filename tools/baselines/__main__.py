@@ -17,6 +17,7 @@ from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
+from common.data.pairing import PAIRINGS
 from common.data.prepared import SPLITS
 from common.errors import InputError, say_in_one_line
 from tools.baselines import NAMES
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     add_arguments(parser)
     parser.add_argument("--split", choices=SPLITS, default="val")
+    parser.add_argument("--pairing", choices=PAIRINGS, default="listed", help="which pairs of the split")
     options = parser.parse_args(arguments)
     check(options)
     from tools.baselines.evaluate import Request, evaluate  # the workers import this module, but not torch

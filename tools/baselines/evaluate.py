@@ -32,7 +32,7 @@ EXAMPLES = 4
 
 @dataclass(frozen=True)
 class Request:
-    """What to run on what; ``set`` are the texts KEY=VALUE, ``limit`` pairs are spread evenly over the split."""
+    """What to run on what; ``set`` are the texts KEY=VALUE, ``limit`` pairs are spread evenly over the others."""
 
     name: str
     dataset: Path
@@ -41,6 +41,7 @@ class Request:
     set: list[str] = field(default_factory=list)
     timeout: float = 600.0
     limit: int | None = None
+    pairing: str = "listed"
     package: str = __package__
 
     @property
@@ -61,7 +62,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     """
     engine = import_module(request.engine)
     settings = parse(engine.Settings, request.set)
-    dataset = PreparedPairs(request.dataset, request.split)
+    dataset = PreparedPairs(request.dataset, request.split, pairing=request.pairing)
     prepared.write_bytes(request.output / ".writable", b"")  # fails now rather than after the work
     (request.output / ".writable").unlink()
     version = _version(engine.PACKAGE)

@@ -2,9 +2,13 @@
 
     python -m tools.compare --dataset data/acdc --output results/acdc undeformed elastix vxm_mse vxm_hetero
     python -m tools.compare --dataset data/acdc --output results/acdc --runs runs elastix ants
+    python -m tools.compare --dataset data/hippocampus --output results/hippocampus --pairing atlas vxm_weak \\
+      "vxm_weak+bootstrap=runs/vxm_weak/training_share=0.9/seed_*/train/model.pt" vxm_weak+dropout=WEIGHTS.pt \\
+      vxm_weak+snapshot=runs/vxm_weak/snapshot/seed_0/train/snapshots
 
-A ROW is a bundle (its shipped weights), BUNDLE=WEIGHTS.pt (once more for each further seed), or a classical baseline;
---runs adds every finished run of a campaign. What is evaluated already is not evaluated again.
+A ROW is a bundle (its shipped weights), BUNDLE=WEIGHTS.pt (once more for each further seed), an ensemble
+BUNDLE+KIND=MEMBERS (KIND is bootstrap, dropout or snapshot; MEMBERS a file, a folder or a quoted pattern), or a
+classical baseline; --runs adds every finished run of a campaign. What is evaluated already is not evaluated again.
 """
 
 from __future__ import annotations
@@ -15,18 +19,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from common.data.pairing import PAIRINGS
 from common.data.prepared import SPLITS, Dataset, read, write_bytes
 from common.errors import InputError, say_in_one_line
 from tools.report import table, words
 from tools.report.comparisons import DEFAULT_REFERENCE, all_tests, choose_reference
 from tools.report.evaluations import Evaluation, read_evaluation
 
-from .columns import SHOWN, to_csv
+from .columns import shown_of, to_csv
 from .evaluate import RowFailed, Setting, evaluated
 from .page import Comparison, Failure, render
 from .pool import pool
-from .published import Published, beside, notes, published_for
-from .rows import Row, parse_rows
+from .published import Published, beside, notes, published_for, with_note
+from .rows import BASELINES, Row, parse_rows
 
 PROGRAM = "python -m tools.compare"
 
@@ -35,9 +40,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = argparse.ArgumentParser(prog=PROGRAM, description=__doc__,
                                         formatter_class=argparse.RawDescriptionHelpFormatter)
-    described.add_argument("rows", nargs="*", metavar="ROW", help="a bundle, BUNDLE=WEIGHTS.pt, or a baseline")
+    described.add_argument("rows", nargs="*", metavar="ROW",
+                           help="a bundle, BUNDLE=WEIGHTS.pt, BUNDLE+KIND=MEMBERS, or a baseline")
     described.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="a prepared data set")
     described.add_argument("--split", choices=SPLITS, default="val")
+    described.add_argument("--pairing", choices=PAIRINGS, help="which pairs of the split (default: as listed)")
+    described.add_argument("--members", type=int, default=8, metavar="N", help="of each ensemble (default: 8)")
     described.add_argument("--output", type=Path, required=True, metavar="OUT",
                            help="where compare.html, compare.csv and the evaluations go")
     described.add_argument("--runs", type=Path, metavar="RUNS", help="add the runs in RUNS/<bundle>/<variant>/seed_<k>")
@@ -60,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_intermixed_args(given)
     dataset = read(options.dataset)
-    rows = parse_rows(options.rows, options.runs)
-    _check(options, dataset, rows)
-    setting = Setting(dataset, options.split, options.output, options.pairs, _overrides(options.override))
+    rows = parse_rows(options.rows, options.runs, options.members)
+    setting = Setting(dataset, options.split, options.output, options.pairs, _overrides(options))
+    _check(options, setting, rows)
     seeds, failures = _evaluations(rows, setting)
     if not seeds:
         raise InputError(f"none of the {len(rows)} rows could be evaluated; the first: {failures[0].reason}")
@@ -71,20 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failures))
 
 
-def _check(options: argparse.Namespace, dataset: Dataset, rows: Sequence[Row]) -> None:
+def _check(options: argparse.Namespace, setting: Setting, rows: Sequence[Row]) -> None:
+    if options.members < 2:
+        raise InputError(f"--members {options.members}: an ensemble has 2 or more.")
     names = [row.name for row in rows]
     if options.reference is not None and options.reference not in names:
         raise InputError(f"--reference {options.reference!r}: not among the rows: {', '.join(names)}.")
-    known = [pair["id"] for pair in dataset.pairs(options.split)]
-    if unknown := [each for each in options.pairs if each not in known]:
-        raise InputError(f"--pairs {unknown[0]!r}: not in split {options.split!r}, whose ids are like {known[0]!r}.")
+    if unknown := [each for each in options.pairs if each not in setting.ids]:
+        raise InputError(f"--pairs {unknown[0]!r}: not in split {options.split!r}, whose ids are like "
+                         f"{setting.ids[0]!r}.")
 
 
-def _overrides(texts: Sequence[str]) -> dict[str, str]:
-    parts = [text.partition("=") for text in texts]
-    if wrong := [text for text, (key, equals, _) in zip(texts, parts, strict=True) if not (key and equals)]:
+def _overrides(options: argparse.Namespace) -> dict[str, str]:
+    """Return what is overridden in every evaluation; the pairs as listed are not."""
+    parts = [text.partition("=") for text in options.override]
+    if wrong := ["".join(each) for each in parts if not (each[0] and each[1])]:
         raise InputError(f"--override {wrong[0]}: give KEY=VALUE.")
-    return {key: value for key, _, value in parts}
+    found = {key: value for key, _, value in parts} | ({"pairing": options.pairing} if options.pairing else {})
+    return {key: value for key, value in found.items() if (key, value) != ("pairing", "listed")}
 
 
 def _evaluations(rows: Sequence[Row], setting: Setting) -> tuple[dict[str, list[Evaluation]], list[Failure]]:
@@ -107,7 +119,7 @@ def _evaluations(rows: Sequence[Row], setting: Setting) -> tuple[dict[str, list[
 def _comparison(rows: Sequence[Row], seeds: dict[str, list[Evaluation]], failures: list[Failure], dataset: Dataset,
                 options: argparse.Namespace, command: list[str]) -> Comparison:
     published = published_for(dataset)
-    evaluations = [_with_papers(pool(name, each), published) for name, each in seeds.items()]
+    evaluations = [_with_papers(each, published) for each in _pooled(rows, seeds)]
     _, methods = table.split_undeformed(evaluations)
     names = [each.name for each in methods]
     # a reference that failed is told as a failure; the default takes its place
@@ -120,11 +132,26 @@ def _comparison(rows: Sequence[Row], seeds: dict[str, list[Evaluation]], failure
                       options.title, command)
 
 
+def _pooled(rows: Sequence[Row], seeds: dict[str, list[Evaluation]]) -> list[Evaluation]:
+    """Return an evaluation per row that has any; where one is an ensemble, with the trainings that each takes."""
+    found = [row for row in rows if row.name in seeds]
+    counted = any(row.kind for row in found)
+    pooled = []
+    for row in found:
+        one = pool(row.name, seeds[row.name])
+        trainings = row.members[0].ensemble.trainings if row.members[0].ensemble else 1
+        has_them = counted and row.method not in BASELINES
+        told = {"row": row.key} | ({"trainings": trainings} if has_them else {})
+        pooled.append(replace(one, summary=one.summary | told))
+    return pooled
+
+
 def _with_papers(evaluation: Evaluation, published: Published) -> Evaluation:
-    papers = published.of(evaluation.summary["bundle"])
     summary = evaluation.summary | {"papers": beside(evaluation, published)}
-    summary |= {"paper_source": papers[0].source if papers else ""}
-    summary |= {key: summary[key] | {"note": note} for key, note in notes(evaluation, published).items()}
+    row = summary["row"]
+    summary |= {"paper_source": published.source(row), "paper_table": published.table.get(row, {})}
+    for path, note in notes(evaluation, published).items():
+        summary = with_note(summary, path, note)
     return replace(evaluation, summary=summary)
 
 
@@ -134,7 +161,8 @@ def _write(comparison: Comparison, output: Path) -> None:
                 to_csv(comparison.evaluations, comparison.groups, comparison.tests).encode())
     _, methods = table.split_undeformed(comparison.evaluations)
     print("\n".join(["", *words.headline(methods or comparison.evaluations, comparison.reference), ""]))
-    print(table.to_text(table.build(comparison.evaluations, SHOWN)), end="\n\n")
+    shown = shown_of(comparison.evaluations)
+    print(table.to_text(table.build(comparison.evaluations, shown)), end="\n\n")
     print(output / "compare.html")
 
 

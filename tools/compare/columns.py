@@ -19,7 +19,9 @@ BY_KEY = {column.key: column for column in (*known.MAIN, *known.FURTHER)}
 PAPER = "Printed in the paper, on its own test patients; below it Δ, ours minus theirs."
 SEEDS = Column(("seeds",), "Seeds", "", "", None, 0, "Trainings that the row is the mean of; ± is the SD over them.")
 PARAMETERS = Column(("parameters",), "Parameters", "Cost", "million", None, 2, "Of the whole network: the displacement "
-                    "estimator and its companion.", scale=1e-6)
+                    "estimator and its companion; of an ensemble, those of one member.", scale=1e-6)
+TRAININGS = Column(("trainings",), "Trained", "", "networks", None, 0, "Networks to train for the row: the paper's "
+                   "#Trn. A dropout or snapshot ensemble takes one.")
 PAPERS = tuple(
     Column(("papers", metric), title, "Papers", unit, None, 2, PAPER)
     for metric, title, unit in (("dsc", "DSC", "%"), ("hd", "HD", "px"), ("asd", "ASD", "px"))
@@ -39,9 +41,28 @@ SHOWN = (
     PARAMETERS,
     *_pick("endpoint_error", "variance_spearman", "score_auroc"),
 )
-HIDDEN = tuple(column for column in BY_KEY.values() if column not in SHOWN and column.title != "n")
+WITH_LABELS = (
+    SEEDS,
+    TRAININGS,
+    *known.IMAGE,
+    *known.LABELS,
+    *_pick("error_auroc", "error_auroc_band", "standard/dsc", "folding_percent"),
+    *_pick("seconds_per_pair"),
+    PARAMETERS,
+)  # Table 1 of the paper that predicts labels, and what goes beyond it
 EXACT = (*known.MAIN, *known.FURTHER)
 RESULTS = ("difference", "ci_low", "ci_high", "effect_size", "p_t", "p_wilcoxon", "n")
+
+
+def shown_of(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
+    """Return the columns of the first table: the label paper's where a row predicts labels."""
+    return WITH_LABELS if any(each.summary.get("label") for each in evaluations) else SHOWN
+
+
+def hidden_of(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
+    """Return the columns of the second table: all others."""
+    shown = shown_of(evaluations)
+    return tuple(column for column in BY_KEY.values() if column not in shown and column.title != "n")
 
 
 def to_csv(evaluations: Sequence[Evaluation], groups: Mapping[str, str], tests: Mapping[Metric, Sequence[Test]]) -> str:
@@ -67,7 +88,7 @@ def to_csv(evaluations: Sequence[Evaluation], groups: Mapping[str, str], tests: 
 
 def _line(name: str, group: str, summary: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, Any]:
     line = {"row": name, "architecture": group, "bundle": summary.get("bundle", ""), "pairs": summary.get("pairs", "")}
-    line |= {"seeds": summary.get("seeds", ""), "parameters": summary.get("parameters") or ""}
+    line |= {key: summary.get(key) or "" for key in ("seeds", "trainings", "parameters")}
     for column in EXACT:
         if column.title != "n":
             found = value(summary, column.path)
@@ -76,6 +97,7 @@ def _line(name: str, group: str, summary: Mapping[str, Any], tests: Mapping[str,
     for metric in ("dsc", "hd", "asd"):
         for key in (metric, f"{metric}_difference"):
             line[f"papers/{key}"] = _exact(value(summary, ("papers", key)).mean)
+    line |= {f"papers/{key}": _exact(number) for key, number in (summary.get("paper_table") or {}).items()}
     return line | {"papers/source": summary.get("paper_source", "")} | tests
 
 

@@ -7,21 +7,30 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from common.data.pairing import pairs_of
 from common.data.prepared import Dataset, write_bytes
 from common.engines.evaluation_tables import PLAIN
+from common.errors import InputError
 from common.io import file_hash
+from tools.baselines import NAMES as BASELINES
+from tools.execution import of_dataset
 from tools.render import BUNDLES
 from tools.report.tabular import read_csv
 
+from .ensembles import CONFIG
 from .rows import Member, Row
 
 NO_MATTER = {"device", "batch_size"}  # overrides that change no figure but the time
-OWN = {"dataset_dir", "split", "output_dir", "checkpoint", "batch_size", "device", "labels", "examples"}
+# settings that a training's overrides do not reach: the comparison's own, and those that mean another thing there
+OWN = {"dataset_dir", "split", "pairing", "output_dir", "checkpoint", "batch_size", "device", "labels", "examples"}
+FIGURES = {*PLAIN, "image"}
+OF_ENSEMBLE = {"members", "passes", "dropout", "count", "choose", "seed"}
 
 
 class RowFailed(Exception):
@@ -47,6 +56,11 @@ class Setting:
         """The overrides that change figures."""
         return {key: value for key, value in self.overrides.items() if key not in NO_MATTER}
 
+    @cached_property
+    def ids(self) -> list[str]:
+        """The pairs that are evaluated, in their order."""
+        return [pair["id"] for pair in pairs_of(self.dataset, self.split, self.overrides.get("pairing", "listed"))]
+
 
 def evaluated(row: Row, member: Member, setting: Setting) -> Path:
     """Return the folder of a member's evaluation, which is made unless it is there.
@@ -54,35 +68,53 @@ def evaluated(row: Row, member: Member, setting: Setting) -> Path:
     Raises:
         RowFailed: the weights are not there, or the evaluation did not finish.
     """
-    if member.weights is not None and not member.weights.is_file():
-        raise RowFailed(f"{member.weights}: no such file; train first, or give {row.method}=WEIGHTS.pt.")
-    weights = None if member.weights is None else file_hash(member.weights)
+    _check(row, member)
     folder = setting.output / "rows" / row.slug / member.label
-    found = [folder] if member.done is None or setting.asked else [folder, member.done]
-    for each in found:
-        if fits(each, row, weights, setting):
+    for each in (folder, member.done):
+        if each is not None and fits(each, row, member, setting):
             return each
     _run(row, member, setting, folder)
     return folder
 
 
-def fits(folder: Path, row: Row, weights: str | None, setting: Setting) -> bool:
+def _check(row: Row, member: Member) -> None:
+    """Raise RowFailed for weights that are not there."""
+    if member.weights is not None and not member.weights.is_file():
+        raise RowFailed(f"{member.weights}: no such file; train first, or give {row.key}=WEIGHTS.pt.")
+    if member.ensemble is not None:
+        try:
+            _ = member.ensemble.files
+        except InputError as error:
+            raise RowFailed(str(error)) from None
+
+
+def fits(folder: Path, row: Row, member: Member, setting: Setting) -> bool:
     """Tell whether a folder holds this very evaluation, whole, with every figure that an evaluation has by now."""
     summary = _json(folder / "metrics.json")
+    weights = None if member.weights is None else file_hash(member.weights)
     expected = {"dataset": setting.dataset.name, "split": setting.split, "bundle": row.method,
                 "checkpoint_sha256": weights}
-    if any(summary.get(key, ...) != each for key, each in expected.items()) or not set(PLAIN) <= summary.keys():
+    if any(summary.get(key, ...) != each for key, each in expected.items()) or FIGURES - summary.keys():
+        return False
+    members = summary.get("members") or []
+    if bool(members) != bool(member.ensemble) or (member.ensemble and not member.ensemble.is_of(members)):
         return False
     files = ("metrics.csv", "examples.npz")
-    if _json(folder / "overrides.json") != setting.asked or not all((folder / file).is_file() for file in files):
+    if _json(folder / "overrides.json") != _asked(member, setting):
         return False
-    ids = [pair["id"] for pair in setting.dataset.pairs(setting.split)]
-    return read_csv(folder / "metrics.csv").text("id") == ids and _keeps(folder, row, setting)
+    if not all((folder / file).is_file() for file in files):
+        return False
+    return read_csv(folder / "metrics.csv").text("id") == setting.ids and _keeps(folder, row, setting)
+
+
+def _asked(member: Member, setting: Setting) -> dict[str, str]:
+    """What overrides.json says of an evaluation."""
+    return setting.asked | ({} if member.ensemble is None else member.ensemble.settings)
 
 
 def _keeps(folder: Path, row: Row, setting: Setting) -> bool:
     """Tell whether the pairs to show are among the examples; a baseline keeps those that it chooses."""
-    if not setting.pairs or row.members[0].weights is None:
+    if not setting.pairs or row.method in BASELINES:
         return True
     with np.load(folder / "examples.npz", allow_pickle=False) as examples:
         return set(setting.pairs) <= set(json.loads(str(examples["meta"]))["ids"])
@@ -98,12 +130,11 @@ def _json(path: Path) -> dict:
 
 
 def _run(row: Row, member: Member, setting: Setting, folder: Path) -> None:
-    command = baseline_call(row, setting, folder) if member.weights is None else bundle_call(
-        row, member, setting, folder
-    )
+    is_classical = row.method in BASELINES
+    command = baseline_call(row, setting, folder) if is_classical else bundle_call(row, member, setting, folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").unlink(missing_ok=True)
-    write_bytes(folder / "overrides.json", json.dumps(setting.asked).encode())
+    write_bytes(folder / "overrides.json", json.dumps(_asked(member, setting)).encode())
     log = folder / "log.txt"
     with log.open("wb") as file:
         status = execute(command, file)
@@ -118,14 +149,13 @@ def execute(command: Sequence[str], log) -> int:
 
 
 def bundle_call(row: Row, member: Member, setting: Setting, folder: Path) -> list[str]:
-    """Return the command that evaluates weights by their bundle."""
-    config = BUNDLES / row.method / "configs" / "evaluate.yaml"
-    known = yaml.safe_load(config.read_text()).keys() - OWN
+    """Return the command that evaluates weights, or an ensemble of them, by their bundle."""
+    config = BUNDLES / row.method / "configs" / ("evaluate.yaml" if member.ensemble is None else CONFIG)
+    known = yaml.safe_load(config.read_text()).keys() - OWN - OF_ENSEMBLE
     values = {key: value for key, value in member.settings.items() if key in known}  # those of the network
     values |= {"dataset_dir": setting.dataset.root.resolve(), "split": setting.split, "output_dir": folder.resolve()}
-    values |= {"checkpoint": member.weights}
-    if setting.dataset.spatial_dims == 3:
-        values["spatial_dims"] = 3
+    values |= {"checkpoint": member.weights} if member.ensemble is None else member.ensemble.overrides
+    values |= of_dataset(row.method, setting.dataset.root)
     if setting.pairs:
         values["examples"] = json.dumps(list(setting.pairs))
     values |= setting.overrides
@@ -136,4 +166,5 @@ def bundle_call(row: Row, member: Member, setting: Setting, folder: Path) -> lis
 def baseline_call(row: Row, setting: Setting, folder: Path) -> list[str]:
     """Return the command that evaluates a classical method."""
     where = ["--dataset", str(setting.dataset.root.resolve()), "--split", setting.split]
+    where += ["--pairing", setting.overrides["pairing"]] if "pairing" in setting.overrides else []
     return [sys.executable, "-m", "tools.baselines", row.method, *where, "--output", str(folder.resolve())]

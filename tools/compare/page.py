@@ -16,7 +16,7 @@ from tools.report.drawing import Picture
 from tools.report.evaluations import Evaluation
 from tools.report.page import environment, headings, settings, shared_content, show_call, split_name, unescaped
 
-from .columns import HIDDEN, SHOWN
+from .columns import hidden_of, shown_of
 from .published import Published
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def render(comparison: Comparison) -> str:
 def _content(comparison: Comparison) -> dict[str, Any]:
     evaluations, first = comparison.evaluations, comparison.evaluations[0]
     _, methods = table.split_undeformed(evaluations)
-    shown, hidden = table.build(evaluations, SHOWN), table.build(evaluations, HIDDEN)
+    shown, hidden = (table.build(evaluations, columns(evaluations)) for columns in (shown_of, hidden_of))
     finding, *ground = words.headline(methods or evaluations, comparison.reference)
     return {
         "title": comparison.title or f"Every method on {first.summary['dataset']}, {split_name(first)} pairs",

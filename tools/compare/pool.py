@@ -14,6 +14,7 @@ from tools.report.columns import value
 from tools.report.evaluations import Evaluation
 from tools.report.tabular import Table
 
+GROUPS = ("truth", "image", "label")  # tables of metrics.json that not every evaluation has
 IDENTITY = ("id", "subject", "group", "slice")
 
 
@@ -24,7 +25,9 @@ def pool(name: str, seeds: Sequence[Evaluation]) -> Evaluation:
     pair's value is the mean over the seeds, NaN if one seed lacks it. The examples are the first seed's.
     """
     first = seeds[0]
-    return Evaluation(first.folder, name, _summary(seeds), _pairs(seeds), _curves(seeds), first.examples)
+    curves = _curves([each.sparsification for each in seeds])
+    label_curves = _curves([each.label_sparsification for each in seeds])
+    return Evaluation(first.folder, name, _summary(seeds), _pairs(seeds), curves, first.examples, label_curves)
 
 
 def _summary(seeds: Sequence[Evaluation]) -> dict[str, Any]:
@@ -35,7 +38,8 @@ def _summary(seeds: Sequence[Evaluation]) -> dict[str, Any]:
         "protocols": {protocol: _tables(seeds, "protocols", protocol) for protocol in first["protocols"]},
         # what precedes any registration is the same for every seed
         "undeformed": _without_spread(first.get("undeformed") or {}),
-        "truth": _tables(seeds, "truth"),
+        **{group: _tables(seeds, group) for group in GROUPS if first.get(group)},
+        **({"label_sparsification": _label_areas(seeds)} if first.get("label_sparsification") else {}),
         **{key: _over_seeds(seeds, (key,)) for key in plain},
         "not_computed": _most(seeds),
     }
@@ -46,6 +50,13 @@ def _tables(seeds: Sequence[Evaluation], *path: str) -> dict[str, dict[str, Any]
     for key in path:
         node = node.get(key) or {}
     return {metric: _over_seeds(seeds, (*path, metric)) for metric in node}
+
+
+def _label_areas(seeds: Sequence[Evaluation]) -> dict[str, Any]:
+    first = seeds[0].summary["label_sparsification"]
+    areas = {curve: {"ause": _over_seeds(seeds, ("label_sparsification", curve, "ause"))}
+             for curve, each in first.items() if isinstance(each, Mapping)}
+    return {**first, **areas}
 
 
 def _over_seeds(seeds: Sequence[Evaluation], path: tuple[str, ...]) -> dict[str, Any]:
@@ -79,8 +90,8 @@ def _pairs(seeds: Sequence[Evaluation]) -> Table:
     return Table(first.pairs.path, columns)
 
 
-def _curves(seeds: Sequence[Evaluation]) -> Table | None:
-    tables = [each.sparsification for each in seeds if each.sparsification is not None]
+def _curves(found: Sequence[Table | None]) -> Table | None:
+    tables = [each for each in found if each is not None]
     if not tables:
         return None
     means = {name: np.mean([each.numbers(name) for each in tables], axis=0) for name in tables[0].columns}

@@ -55,7 +55,31 @@ def _counted(name: str) -> Column:
 
 
 FIELD, UNCERTAINTY, SPEED, TRUTH = "Deformation", "Uncertainty", "Speed", "Against the known truth"
+LABEL, LABEL_AUSE, SIMILARITY = "Predicted labels", "AUSE of the label error", "Warped and fixed image"
+
+
+def _label_ause(curve: str, title: str, error: str) -> Column:
+    return Column(("label", f"ause_{curve}"), title, LABEL_AUSE, "10⁻³", "lower", 2, "Area between the "
+                  f"sparsification curve of {error} and its oracle, which ranks by the true label error: over the "
+                  "voxels of a pair, 50 steps, mean over the foreground classes and the pairs.", scale=1e3)
+
+
+LABELS = (
+    Column(("label", "dsc"), "Dice", LABEL, "%", "higher", 2, "Dice overlap of the predicted label (the most likely "
+           "class) and the fixed one, averaged over the classes."),
+    _label_ause("err", "ERR", "the mean error of the predicted label |Ŝ − S|"),
+    _label_ause("mr", "MR", "the miss rate FN / (FN + TP)"),
+    _label_ause("fdr", "FDR", "the false discovery rate FP / (FP + TP)"),
+)
+IMAGE = (
+    Column(("image", "mse"), "MSE", SIMILARITY, "10⁻³", "lower", 2, "Mean squared difference of the warped and the "
+           "fixed image.", scale=1e3),
+    Column(("image", "mi"), "MI", SIMILARITY, "nats", "higher", 3, "Mutual information of the two images, 100 bins."),
+    Column(("image", "nlcc"), "NLCC", SIMILARITY, "%", "higher", 2, "Normalised local cross-correlation: the squared "
+           "correlation of the images in windows of 5 voxels, averaged.", scale=100),
+)
 MAIN: tuple[Column, ...] = (
+    *LABELS,
     _protocol("published", "dsc", "DSC", "%", 2, f"{OVERLAP} The warped label counts wherever it is above 0."),
     _protocol("published", "hd", "HD", "px", 2, HAUSDORFF),
     _protocol("published", "hd95", "HD95", "px", 2, PERCENTILE),
@@ -90,6 +114,7 @@ MAIN: tuple[Column, ...] = (
            "Area under the ROC curve of the score as a detector of regions without correspondence; 0.5 is chance."),
 )
 FURTHER: tuple[Column, ...] = (
+    *IMAGE,
     Column(("truth", "endpoint_error_image"), "Endpoint error, image", TRUTH, "px", "lower", 2,
            "The same over the whole image, much of which has nothing that shows its motion."),
     _protocol("standard", "hd_mm", "HD", "mm", 2, HAUSDORFF),

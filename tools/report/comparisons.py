@@ -38,6 +38,7 @@ class Metric:
 
 
 METRICS = (
+    Metric("label/dsc", "Dice of the predicted labels", "points", higher=True),
     Metric("standard/dsc", "DSC, standard protocol", "points", higher=True),
     Metric("standard/hd95", "HD95, standard protocol", "px", higher=False),
     Metric("published/dsc", "DSC, published protocol", "points", higher=True),

@@ -12,6 +12,8 @@ from .columns import value
 from .evaluations import Evaluation
 from .examples import Example
 from .figures.distribution import distribution
+from .figures.label_sparsification import CURVES as LABEL_CURVES
+from .figures.label_sparsification import LabelCurves, label_sparsification
 from .figures.pair import PairRow, pair_figure
 from .figures.path import path_animation
 from .figures.sparsification import Curves, sparsification
@@ -82,7 +84,9 @@ def pair_rows(evaluations: Sequence[Evaluation], pair: str) -> list[PairRow]:
     rows = []
     for each in evaluations:
         view = _find(each, pair).view()
-        dsc = float(each.values("standard/dsc", [pair])[0])
+        # what a method predicts counts; what it only warps, where it predicts no labels
+        known = [float(each.values(key, [pair])[0]) for key in ("label/dsc", "standard/dsc")]
+        dsc = next((value for value in known if not np.isnan(value)), np.nan)
         rows.append(PairRow(each.name, view, weight(each, view), dsc))
     return rows
 
@@ -145,17 +149,48 @@ def sparsification_picture(evaluations: Sequence[Evaluation]) -> Picture | None:
                    f"Sparsification curves. AUSE: {areas}", "")
 
 
+def label_sparsification_picture(evaluations: Sequence[Evaluation]) -> Picture | None:
+    """Draw how well each method's uncertainty ranks the errors of the labels that it predicts."""
+    curves = {each.name: _label_curves(each) for each in evaluations if each.label_sparsification is not None}
+    curves = {name: each for name, each in curves.items() if np.isfinite(each.model["err"]).any()}
+    if not curves:
+        return None
+    areas = ", ".join(f"{name} {each.ause['err']:.2g}" for name, each in curves.items())
+    return Picture(to_svg(label_sparsification(curves, looks(evaluations)), "label-sparsification"),
+                   f"Sparsification of the label error. AUSE of ERR: {areas}", "")
+
+
+def _label_curves(evaluation: Evaluation) -> LabelCurves:
+    table = evaluation.label_sparsification
+    model = {name: table.numbers(name) for name in LABEL_CURVES}
+    oracle = {name: table.numbers(f"{name}_oracle") for name in LABEL_CURVES}
+    ause = {name: value(evaluation.summary, ("label_sparsification", name, "ause")).mean for name in LABEL_CURVES}
+    return LabelCurves(table.numbers("fraction"), model, oracle, ause)
+
+
+def ranked_by(evaluations: Sequence[Evaluation]) -> dict[str, list[str]]:
+    """Return, by the map that ranks the errors of the predicted labels, the methods that it ranks them of."""
+    found: dict[str, list[str]] = {}
+    for each in evaluations:
+        if (by := (each.summary.get("label_sparsification") or {}).get("ranked_by")) is not None:
+            found.setdefault(by, []).append(each.name)
+    return found
+
+
 def distribution_picture(evaluations: Sequence[Evaluation], reference: Evaluation) -> Picture | None:
     """Draw the Dice overlap of every pair, and its difference to the reference."""
-    ids = reference.ids
+    ids, methods = reference.ids, split_undeformed(evaluations)[1]
+    predicts = any("label/dsc" in each.pairs for each in methods)
+    label, overlap = ("label/dsc", "Dice of the predicted labels"), ("standard/dsc", "DSC, standard protocol")
+    key, title = label if predicts else overlap
     values = {UNREGISTERED: reference.values("undeformed/standard/dsc", ids)}
-    values |= {each.name: each.values("standard/dsc", ids) for each in split_undeformed(evaluations)[1]}
+    values |= {each.name: each.values(key, ids) for each in methods}
     values = {name: row for name, row in values.items() if np.isfinite(row).any()}
     if not set(values) - {UNREGISTERED}:
         return None
     medians = ", ".join(f"{name} {np.nanmedian(row):.1f} %" for name, row in values.items())
     base = reference.name if reference.name in values else None
-    figure = distribution(values, looks(evaluations), "DSC, standard protocol (%)", base)
+    figure = distribution(values, looks(evaluations), f"{title} (%)", base)
     return Picture(to_svg(figure, "distribution"), f"Dice overlap of every pair. Medians: {medians}", "")
 
 

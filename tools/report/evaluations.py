@@ -30,6 +30,7 @@ class Evaluation:
     pairs: Table
     sparsification: Table | None = None
     examples: list[Example] = field(default_factory=list)
+    label_sparsification: Table | None = None
 
     @cached_property
     def ids(self) -> list[str]:
@@ -73,9 +74,13 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise InputError(f"{folder}: metrics.json counts {summary['pairs']} pairs, metrics.csv has {len(pairs)} rows.")
     if len(set(pairs.text("id"))) != len(pairs):
         raise InputError(f"{pairs.path}: the same pair id stands in two rows.")
-    curves = folder / "sparsification.csv"
-    return Evaluation(folder, str(summary["bundle"]), summary, pairs, read_csv(curves) if curves.is_file() else None,
-                      read_examples(folder / "examples.npz"))
+    curves, of_labels = (_if_there(folder / f"{name}.csv") for name in ("sparsification", "label_sparsification"))
+    return Evaluation(folder, str(summary["bundle"]), summary, pairs, curves, read_examples(folder / "examples.npz"),
+                      of_labels)
+
+
+def _if_there(path: Path) -> Table | None:
+    return read_csv(path) if path.is_file() else None
 
 
 def _summary(path: Path) -> dict:

@@ -16,16 +16,17 @@ from common.errors import InputError
 from common.spatial import jacobian_determinant
 
 REQUIRED = ("moving", "fixed", "warped", "ddf")
-OPTIONAL = ("moving_label", "fixed_label", "warped_label", "uncertainty")
+OPTIONAL = ("moving_label", "fixed_label", "warped_label", "segmentation", "uncertainty")
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One pair as one method sees it: images and maps (*spatial), fields (D, *spatial) in voxels.
 
-    ``uncertainty_name`` says what ``uncertainty`` holds ("log_variance", "score" or "displacement_log_variance");
-    ``path`` (steps, *spatial) is the moving image along a continuous deformation; ``truth_*`` and what a method or a
-    data set has not are None.
+    ``uncertainty_name`` says what ``uncertainty`` holds ("log_variance", "score", "displacement_log_variance",
+    "ddf_variance", or "label_uncertainty", the sum over the classes); ``segmentation`` is the most likely label where a
+    method predicts labels; ``path`` (steps, *spatial) is the moving image along a continuous deformation; ``truth_*``
+    and what a method or a data set has not are None.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Example:
     moving_label: np.ndarray | None = None
     fixed_label: np.ndarray | None = None
     warped_label: np.ndarray | None = None
+    segmentation: np.ndarray | None = None
     uncertainty: np.ndarray | None = None
     uncertainty_name: str | None = None
     path: np.ndarray | None = None
@@ -43,6 +45,11 @@ class Example:
     truth_displacement: np.ndarray | None = None
     truth_variance: np.ndarray | None = None
     truth_non_correspondence: np.ndarray | None = None
+
+    @property
+    def predicted_label(self) -> np.ndarray | None:
+        """The label that counts: what the method predicts, else the warped one."""
+        return self.warped_label if self.segmentation is None else self.segmentation
 
     def with_truth(self, arrays: Mapping[str, np.ndarray]) -> Example:
         """Return the example with what a prepared data set knows of its truth."""

@@ -61,6 +61,9 @@ def shared_content(evaluations: Sequence[Evaluation], reference: Evaluation) -> 
         "style": unescaped((HERE / "style.css").read_text(encoding="utf-8")),
         "evaluations": evaluations,
         "reference": reference,
+        "maps": {example.uncertainty_name for each in evaluations for example in each.examples},
+        "label_sparsification": drawing.label_sparsification_picture(table.split_undeformed(evaluations)[1]),
+        "ranked_by": drawing.ranked_by(evaluations),
         "show_p": show_p,
         "effect": show_effect,
         "interval": words.interval,
@@ -122,13 +125,23 @@ def headings(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
 
 def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     """Return the call that makes an evaluation's folder."""
-    config = f"bundles/{evaluation.summary['bundle']}/configs/evaluate.yaml"
+    members = [each["checkpoint"] for each in evaluation.summary.get("members") or ()]
+    config = f"bundles/{evaluation.summary['bundle']}/configs/{'ensemble_' * bool(members)}evaluate.yaml"
     overrides = {"dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
                  "split": str(evaluation.summary["split"]), "output_dir": str(evaluation.folder),
                  "checkpoint": evaluation.summary.get("checkpoint"),
+                 "members": json.dumps(members) if members else None,
                  "spatial_dims": "3" if dataset is not None and dataset.spatial_dims == 3 else None}
+    overrides |= _asked(evaluation.folder)
     given = [part for key, each in overrides.items() if each is not None for part in (f"--{key}", str(each))]
     return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", config, *given])
+
+
+def _asked(folder: Path) -> dict[str, str]:
+    """Return the overrides that an evaluation was asked for with, where its folder tells; not an ensemble's kind."""
+    path = folder / "overrides.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: each for key, each in content.items() if key != "kind"}
 
 
 def show_call(arguments: Sequence[str]) -> str:
@@ -139,6 +152,10 @@ def show_call(arguments: Sequence[str]) -> str:
 def settings(evaluation: Evaluation) -> dict[str, str]:
     """Return what tells this evaluation apart from another of the same bundle."""
     told = {key: evaluation.summary.get(key) for key in ("bundle", "checkpoint", "checkpoint_sha256", "labels")}
+    if members := evaluation.summary.get("members"):
+        told["members"] = ", ".join(each["checkpoint"] for each in members)
+        told["SHA-256 of the members"] = ", ".join(f"{each['checkpoint_sha256'][:12]}…" for each in members)
+    told |= _asked(evaluation.folder)
     shown = {key: each if isinstance(each, str) else json.dumps(each) for key, each in told.items() if each is not None}
     if weights := shown.pop("checkpoint_sha256", ""):
         shown["its SHA-256"] = f"{weights[:12]}…"

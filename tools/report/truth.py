@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+from common.data.pairing import PAIRINGS, pairs_of
 from common.data.prepared import TRUTH_KEYS, Dataset, load_arrays
 from common.errors import InputError
 
@@ -22,10 +25,21 @@ def check_dataset(dataset: Dataset, evaluations: Sequence[Evaluation]) -> None:
     if dataset.name != first.summary["dataset"]:
         raise InputError(f"{dataset.root}: data set {dataset.name!r}, but {first.folder} evaluates "
                          f"{first.summary['dataset']!r}.")
-    known = {pair["id"] for pair in dataset.pairs(first.summary["split"])}
+    known = _pairs(dataset, first)
     unknown = next((each for each in first.ids if each not in known), None)
     if unknown is not None:
         raise InputError(f"{dataset.root}: no pair {unknown!r} in split {first.summary['split']!r}; prepared again?")
+
+
+def _pairs(dataset: Dataset, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Return id -> pair of the pairing that was evaluated; where none has its pairs, of those listed."""
+    found: list[dict[str, dict[str, Any]]] = []
+    for pairing in PAIRINGS:
+        with suppress(InputError):  # not every data set has every pairing
+            found.append({pair["id"]: pair for pair in pairs_of(dataset, evaluation.summary["split"], pairing)})
+            if set(evaluation.ids) <= found[-1].keys():
+                return found[-1]
+    return found[0] if found else {}
 
 
 def with_truth(dataset: Dataset, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
@@ -34,7 +48,7 @@ def with_truth(dataset: Dataset, evaluations: Sequence[Evaluation]) -> list[Eval
     Raises:
         InputError: an example is not of the data set, or not on its grid.
     """
-    pairs = {pair["id"]: pair for pair in dataset.pairs(evaluations[0].summary["split"])}
+    pairs = _pairs(dataset, evaluations[0])
     return [replace(each, examples=[_known(dataset, pairs, each, example) for example in each.examples])
             for each in evaluations]
 

@@ -13,8 +13,17 @@ from .comparisons import METRICS, Metric, versus
 from .evaluations import Evaluation
 
 COLUMN = {column.key: column for column in MAIN}
+HEADLINES = ("label/dsc", "standard/dsc", "endpoint_error")
+BEFORE = {  # where metrics.json says what no registration gives
+    "label/dsc": ("undeformed", "standard", "dsc"),
+    "standard/dsc": ("undeformed", "standard", "dsc"),
+    "endpoint_error": ("truth", "undeformed_endpoint_error"),
+}
+INSTEAD = {"standard/dsc": "label/dsc", "ause": "label/ause_err"}  # where labels are predicted
 CONFIDENCE = "95 % interval"
 TILES = (
+    ("label/dsc", "best Dice of the predicted labels", "Dice of the predicted labels"),
+    ("label/ause_err", "best ranking of label errors (AUSE, ERR)", "of the label error (AUSE, ERR)"),
     ("standard/dsc", "best Dice overlap", "Dice overlap"),
     ("endpoint_error", "smallest endpoint error", "endpoint error"),
     ("ause", "best uncertainty (AUSE)", "area under the sparsification error (AUSE)"),
@@ -35,8 +44,8 @@ class Tile:
 
 def headline(evaluations: Sequence[Evaluation], reference: Evaluation) -> list[str]:
     """Return what was compared and what came out: the finding first, then its ground."""
-    metric = next((each for each in METRICS if each.key in ("standard/dsc", "endpoint_error")
-                   and any(_mean(e, each) for e in evaluations)), None)
+    metric = next((each for each in METRICS
+                   if each.key in HEADLINES and any(_mean(e, each) for e in evaluations)), None)
     if metric is None:
         names = _list([each.name for each in evaluations])
         return [f"{names} on {_where(reference)}: no labels and no known truth, so accuracy was not measured.",
@@ -76,20 +85,19 @@ def _winner(ranked: Sequence[Evaluation], reference: Evaluation, metric: Metric)
 
 def _measured(evaluation: Evaluation, metric: Metric) -> str:
     column = COLUMN[metric.key]
-    name = "Dice overlap" if metric.key.endswith("dsc") else "endpoint error"
+    names = {"label/dsc": "Dice of the predicted labels", "endpoint_error": "endpoint error"}
+    name = names.get(metric.key, "Dice overlap")
     return f"{name} {column.show(value(evaluation.summary, column.path).mean)} {column.unit}"
 
 
 def _alone(evaluation: Evaluation, metric: Metric) -> str:
-    before = _before(evaluation, metric)
+    before = _before(evaluation, metric.key)
     ending = f", from {before} before registration." if before else "."
     return f"{evaluation.name} on {_where(evaluation)}: {_measured(evaluation, metric)}{ending}"
 
 
-def _before(evaluation: Evaluation, metric: Metric) -> str:
-    column = COLUMN[metric.key]
-    overlap, error = ("undeformed", "standard", "dsc"), ("truth", "undeformed_endpoint_error")
-    found = value(evaluation.summary, overlap if metric.key == "standard/dsc" else error)
+def _before(evaluation: Evaluation, key: str) -> str:
+    column, found = COLUMN[key], value(evaluation.summary, BEFORE[key])
     return f"{column.show(found.mean)} {column.unit}" if found else ""
 
 
@@ -101,7 +109,7 @@ def _material(evaluations: Sequence[Evaluation]) -> str:
     first = evaluations[0]
     methods = f"{len(evaluations)} methods" if len(evaluations) > 1 else "One method"
     patients = len(set(first.subjects))
-    before = _before(first, METRICS[0]) if len(evaluations) > 1 else ""  # one alone is told with it
+    before = _before(first, "standard/dsc") if len(evaluations) > 1 else ""  # one alone is told with it
     start = f" Before registration the overlap is {before}." if before else ""
     return (f"{methods}, split “{first.summary['split']}” of {_where(first)}: "
             f"{len(first.ids)} pairs of {patients} patients.{start}")
@@ -109,8 +117,9 @@ def _material(evaluations: Sequence[Evaluation]) -> str:
 
 def tiles(evaluations: Sequence[Evaluation]) -> list[Tile]:
     """Return the numbers to remember: the best of each kind, and whose it is."""
-    found = [_tile(evaluations, COLUMN[key], best, alone) for key, best, alone in TILES]
-    return [tile for tile in found if tile is not None]
+    found = {key: _tile(evaluations, COLUMN[key], best, alone) for key, best, alone in TILES}
+    known = {key: tile for key, tile in found.items() if tile is not None}
+    return [tile for key, tile in known.items() if INSTEAD.get(key) not in known]
 
 
 def _tile(evaluations: Sequence[Evaluation], column: Column, best_is: str, alone: str) -> Tile | None:

@@ -17,6 +17,7 @@ from tools.report.evaluations import Evaluation, read_evaluation
 from tools.report.examples import Example
 from tools.report.figures import panels
 from tools.report.figures.distribution import distribution
+from tools.report.figures.label_sparsification import LabelCurves, label_sparsification
 from tools.report.figures.pair import PairRow, _scales
 from tools.report.figures.style import PALETTE, look, to_svg
 from tools.report.figures.training import training
@@ -70,6 +71,13 @@ def test_volume_is_shown_where_most_label_is() -> None:
     assert view.jacobian.shape == (3, 4)
 
 
+def test_the_predicted_label_counts_where_there_is_one() -> None:
+    warped, predicted = np.zeros((4, 5, 6), np.uint8), np.ones((4, 5, 6), np.uint8)
+    assert example((4, 5, 6), warped_label=warped).view().predicted_label.max() == 0
+    view = example((4, 5, 6), warped_label=warped, segmentation=predicted).view()
+    assert view.predicted_label.shape == (4, 5) and view.predicted_label.min() == 1
+
+
 def test_volume_of_one_slice() -> None:
     assert example((4, 5, 1)).view().jacobian.shape == (3, 4)
 
@@ -105,8 +113,32 @@ def test_an_uncertainty_of_the_displacement_has_its_own_scale() -> None:
     rows = [PairRow(view.uncertainty_name or "", view, dsc=np.nan) for view in views]
     whole = draw_pair(rows, "p", "whole", [], np.nan)
     assert whole.svg.startswith("<svg")
-    scales = _scales(rows)
-    assert scales.variance.vmax < -7 and scales.motion.vmin > 1
+    maps = _scales(rows).maps
+    assert maps["log_variance"].vmax < -7 and maps["displacement_log_variance"].vmin > 1
+
+
+@pytest.mark.parametrize("kind", ["label_uncertainty", "ddf_variance"])
+def test_a_map_without_a_logarithm_starts_at_zero(kind: str) -> None:
+    view = example((8, 8), uncertainty=np.linspace(1, 2, 64).reshape(8, 8), uncertainty_name=kind).view()
+    scale = _scales([PairRow("a", view)]).maps[kind]
+    assert scale.vmin == 0 and 1.9 < scale.vmax <= 2
+    assert weight_of(view) is None
+
+
+def weight_of(view: Example) -> np.ndarray | None:
+    return weight(Evaluation(Path(), "vxm_weak", {"bundle": "vxm_weak"}, None), view)
+
+
+def test_each_method_has_its_own_oracle_in_the_sparsification_of_labels() -> None:
+    fraction = np.linspace(0, 1, 51)
+    made = {name: LabelCurves(fraction, *({key: scale * (1 - fraction) ** power for key in ("err", "mr", "fdr")}
+                                          for power in (1, 2)), dict.fromkeys(("err", "mr", "fdr"), 0.1))
+            for name, scale in (("a", 1.0), ("b", 3.0))}  # fmt: skip
+    figure = label_sparsification(made, {"a": look(0), "b": look(1)})
+    shared, small = figure.axes[:3], figure.axes[3:5]
+    assert all(np.allclose(axis.lines[1].get_ydata(), 3 * axis.lines[0].get_ydata()) for axis in shared)
+    assert [axis.lines[1].get_ydata()[0] for axis in small] == [1, 3]
+    assert all(np.allclose(axis.lines[1].get_ydata(), each.oracle["err"]) for axis, each in zip(small, made.values()))
 
 
 def test_no_registration_takes_no_colour(evaluation: Evaluation) -> None:

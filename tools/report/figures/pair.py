@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,8 +19,13 @@ from .style import FIXED, MOVING, WARPED, WIDTH, styled
 NAME = 1.05  # inches left for the methods' names
 MOST = 6  # columns, which fill the page's width
 UNIT = Normalize(0, 1)
-KINDS = ("log_variance", "score", "displacement_log_variance")
-NOTES = {"log_variance": "log σ²", "score": "score", "displacement_log_variance": "log σ² of u"}
+NOTES = {"log_variance": "log σ²", "score": "score", "displacement_log_variance": "log σ² of u",
+         "label_uncertainty": "label uncertainty", "ddf_variance": "variance of u"}
+BARS = {"log_variance": "log σ², high: noisy", "score": "score, high: trusted",
+        "displacement_log_variance": "log σ² of u, high: unsure",
+        "label_uncertainty": "label uncertainty, high: unsure", "ddf_variance": "variance of u, high: unsure"}
+KINDS = tuple(NOTES)
+FROM_ZERO = ("label_uncertainty", "ddf_variance")  # no logarithms: most voxels are near 0
 TITLES = ("warped", "grid, x + u(x)", "|fixed − warped|", "|J|", "uncertainty", "weight")
 
 
@@ -39,8 +44,7 @@ class Scales(NamedTuple):
 
     grey: Normalize
     residual: Normalize
-    variance: Normalize
-    motion: Normalize
+    maps: Mapping[str, Normalize]  # of each kind of uncertainty
     weight: Normalize
 
 
@@ -67,7 +71,7 @@ def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_
     for line, row in zip(axes[1:], rows, strict=True):
         _method(line, row, values, scales)
         if columns > 4:
-            _uncertainty(line[4], row.view, scales)
+            _uncertainty(line[4], row.view, values, scales)
         if columns > 5:
             _weight(line[5], row.weight, scales.weight)
     for axis, title in zip(axes[1], TITLES, strict=False):
@@ -89,17 +93,23 @@ def _canvas(methods: int, columns: int, bars: int, spatial: Sequence[int]) -> tu
 def _scales(rows: Sequence[PairRow]) -> Scales:
     """Return the scales that all rows share, so that methods can be compared."""
     first = rows[0].view
-    variances, motions = ([row.view.uncertainty for row in rows if row.view.uncertainty_name == kind]
-                          for kind in ("log_variance", "displacement_log_variance"))
     weights = [row.weight for row in rows if row.weight is not None]
     return Scales(
         # images in [0, 1] are mostly dark: a few bright voxels need not be told apart
         grey=Normalize(0, float(np.percentile([first.moving, first.fixed], 99.5)) or 1.0),
         residual=panels.shared_norm([abs(first.fixed - first.moving)], 0, 99.5),
-        variance=panels.shared_norm(variances or [np.zeros(2)]),
-        motion=panels.shared_norm(motions or [np.zeros(2)]),
+        maps={kind: _scale(kind, rows) for kind in KINDS},
         weight=Normalize(min((float(each.min()) for each in weights), default=0.0), 1),
     )
+
+
+def _scale(kind: str, rows: Sequence[PairRow]) -> Normalize:
+    """Return the scale of one kind of uncertainty, over the rows that have it."""
+    if kind == "score":
+        return UNIT
+    maps = [row.view.uncertainty for row in rows if row.view.uncertainty_name == kind] or [np.zeros(2)]
+    found = panels.shared_norm(maps, 0, 99.5) if kind in FROM_ZERO else panels.shared_norm(maps)
+    return Normalize(0, found.vmax) if kind in FROM_ZERO else found
 
 
 def _values(label: np.ndarray | None) -> list[int]:
@@ -121,7 +131,7 @@ def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], scales: 
     panels.note(axes[2], f"mean {abs(view.fixed - view.moving).mean():.4f}")
     _name(axes[0], "before")
     if view.fixed_label is not None:
-        panels.outline_key(axes[3])
+        panels.outline_key(axes[3], "warped label" if view.segmentation is None else "predicted label")
     for axis in axes[4 if view.fixed_label is not None else 3:]:
         panels.blank(axis)
 
@@ -132,7 +142,7 @@ def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], scales: S
     panels.show(axes[0], view.warped, norm=scales.grey)
     panels.outline(axes[0], view.moving_label, values, MOVING, dashed=True)
     panels.outline(axes[0], view.fixed_label, values, FIXED)
-    panels.outline(axes[0], view.warped_label, values, WARPED)
+    panels.outline(axes[0], view.predicted_label, values, WARPED)
     panels.note(axes[0], "" if row.dsc is None or np.isnan(row.dsc) else f"DSC {row.dsc:.1f} %")
     panels.deformed_grid(axes[1], view.ddf)
     panels.note(axes[1], f"longest {np.hypot(*view.ddf).max():.1f} px")
@@ -143,13 +153,18 @@ def _method(axes: Sequence[Axes], row: PairRow, values: Sequence[int], scales: S
     _name(axes[0], row.name)
 
 
-def _uncertainty(axis: Axes, view: Example, scales: Scales) -> None:
+def _uncertainty(axis: Axes, view: Example, values: Sequence[int], scales: Scales) -> None:
     if view.uncertainty is None or view.uncertainty_name not in KINDS:
         return _absent(axis)
-    norm = {"score": UNIT, "log_variance": scales.variance}.get(view.uncertainty_name, scales.motion)
-    colours = panels.SCORE_MAP if view.uncertainty_name == "score" else panels.VARIANCE_MAP
-    panels.show(axis, view.uncertainty, colours, norm)
+    panels.show(axis, view.uncertainty, _colours(view.uncertainty_name), scales.maps[view.uncertainty_name])
+    if view.uncertainty_name == "label_uncertainty":  # where the outlines part, the label is wrong
+        panels.outline(axis, view.fixed_label, values, FIXED)
+        panels.outline(axis, view.predicted_label, values, WARPED)
     return panels.note(axis, NOTES[view.uncertainty_name])
+
+
+def _colours(kind: str) -> str:
+    return panels.SCORE_MAP if kind == "score" else panels.VARIANCE_MAP
 
 
 def _weight(axis: Axes, weight: np.ndarray | None, norm: Normalize) -> None:
@@ -165,18 +180,15 @@ def _absent(axis: Axes) -> None:
 
 
 def _name(axis: Axes, name: str) -> None:
-    axis.text(-0.06, 0.5, name.replace(" (", "\n("), ha="right", va="center", fontsize=8.5, fontweight="bold",
-              transform=axis.transAxes)
+    lines = name.replace(" (", "\n(").replace("+", "\n+")
+    axis.text(-0.06, 0.5, lines, ha="right", va="center", fontsize=8.5, fontweight="bold", transform=axis.transAxes)
 
 
 def _bars(figure: Figure, grid: GridSpec, line: int, kinds: Sequence[str], weighted: bool, scales: Scales) -> None:
     """Draw the colour bars below their columns."""
     bars = [(2, 0, panels.ERROR_MAP, scales.residual, "absolute difference"),
             (3, 0, panels.JACOBIAN_MAP, panels.jacobian_norm(), "|J|, black: folded")]
-    named = {"log_variance": (panels.VARIANCE_MAP, scales.variance, "log σ², high: noisy"),
-             "score": (panels.SCORE_MAP, UNIT, "score, high: trusted"),
-             "displacement_log_variance": (panels.VARIANCE_MAP, scales.motion, "log σ² of u, high: unsure")}
-    bars += [(4, place, *named[kind]) for place, kind in enumerate(kinds)]
+    bars += [(4, place, _colours(kind), scales.maps[kind], BARS[kind]) for place, kind in enumerate(kinds)]
     bars += [(5, 0, panels.SCORE_MAP, scales.weight, "weight of the residual")] if weighted else []
     for column, place, *rest in bars:
         cell = figure.add_subplot(grid[line + place, column])

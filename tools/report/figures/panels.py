@@ -57,10 +57,10 @@ def outline(axis: Axes, label: np.ndarray | None, values: Sequence[int], colour:
                          linestyles="dashed" if dashed else "solid")
 
 
-def outline_key(axis: Axes) -> None:
+def outline_key(axis: Axes, ours: str = "warped label") -> None:
     """Name the outlines' colours in an empty panel."""
     blank(axis)
-    entries = [("fixed label", FIXED, "-"), ("warped label", WARPED, "-"), ("moving label", MOVING, "--")]
+    entries = [("fixed label", FIXED, "-"), (ours, WARPED, "-"), ("moving label", MOVING, "--")]
     swatches = [axis.plot([], [], color=colour, linestyle=dash, linewidth=2)[0] for _, colour, dash in entries]
     axis.legend(swatches, [name for name, _, _ in entries], loc="upper left", fontsize=8, handlelength=2.2,
                 frameon=True, facecolor="#3a444f", labelcolor="white", edgecolor="none", borderpad=0.8)
