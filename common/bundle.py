@@ -10,6 +10,7 @@ import torch.distributed as dist
 from monai.utils import set_determinism
 from torch import nn
 
+from .data import prepared
 from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
 from .errors import InputError, say_in_one_line
@@ -56,6 +57,11 @@ def dataset(dataset_dir: str, bundle_root: str) -> str:
         if Path(dataset_dir) == Path(phantom_dir(bundle_root, spatial_dims)):
             return str(ensure_phantom(dataset_dir, spatial_dims=spatial_dims))
     return dataset_dir
+
+
+def num_classes(dataset_dir: str, bundle_root: str) -> int:
+    """Classes of a prepared data set's labels, background included."""
+    return 1 + max(prepared.read(dataset(dataset_dir, bundle_root)).labels, default=0)
 
 
 def default_device() -> torch.device:

@@ -111,10 +111,9 @@ def command(
 
 
 def of_dataset(bundle: str, dataset: Path) -> dict[str, int]:
-    """The settings of a bundle that its data set decides: dimensions and, where it learns from labels, classes."""
-    about, known = prepared.read(dataset), yaml.safe_load(config(bundle, "evaluate.yaml").read_text())
-    values = {"spatial_dims": about.spatial_dims, "num_classes": 1 + max(about.labels, default=0)}
-    return {key: value for key, value in values.items() if key in known and value != known[key]}
+    """What a bundle is told of its data set: the dimensions, if they are not its own."""
+    dims, own = prepared.read(dataset).spatial_dims, yaml.safe_load(config(bundle, "evaluate.yaml").read_text())
+    return {} if own["spatial_dims"] == dims else {"spatial_dims": dims}
 
 
 def _argument(value: Any) -> str:

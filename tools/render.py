@@ -75,7 +75,7 @@ def about_data(dataset: str) -> dict[str, str]:
 
 def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """A method's settings with their values for one bundle: those of the training that was best, where one was."""
-    settings = {key: dict(entry) for key, entry in method["settings"].items()}
+    settings = {key: {"of_dataset": None, **entry} for key, entry in method["settings"].items()}
     if "smooth_weight" in settings:
         settings["smooth_weight"]["value"] *= architecture["smooth_factor"]
     for key, value in results(name).get("chosen", {}).items():
@@ -95,7 +95,10 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
         "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
-        "network_settings": architecture["network_settings"] | {s: settings[s] for s in of_network},
+        "network_settings": {
+            key: {"of_dataset": None, **entry}
+            for key, entry in (architecture["network_settings"] | {s: settings[s] for s in of_network}).items()
+        },
         "num_classes": "num_classes" in settings,
         "spatial_dims": dims,
         "maps": all_maps,
@@ -161,6 +164,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         comment_end_string="#>",
     )
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
+    environment.filters["reference"] = lambda setting: f'{setting}: "@{setting}"'
     name = f"{architecture['name']}_{method['name']}"
     measured, settings = results(name), settings_of(name, architecture, method)
     training = architecture["training"] | method.get("training", {})

@@ -25,8 +25,9 @@ def check_path(network: nn.Module, steps: int) -> None:
         return
     if not isinstance(steps, int) or steps < 2:
         raise InputError(f"path_steps is {steps!r}; give 2 or more images, or 0 for none.")
-    if not hasattr(network.estimator, "path"):
-        kind = type(network.estimator).__name__
+    estimator = getattr(network, "estimator", network)
+    if not hasattr(estimator, "path"):
+        kind = type(estimator).__name__
         raise InputError(f"path_steps is {steps}, but {kind} has no path; give 0, or a network such as DiffuseMorph.")
 
 

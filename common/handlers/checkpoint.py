@@ -102,6 +102,8 @@ class Checkpoint:
         for name, value in self.settings.items():
             if saved.get(name) != value:
                 raise InputError(f"{self.path}: trained with {name} {saved.get(name)}, not {value}; {_WAY_OUT}")
+        if more := sorted(set(saved) - set(self.settings)):
+            raise InputError(f"{self.path}: trained with {more[0]} {saved[more[0]]}, which this run lacks; {_WAY_OUT}")
 
 
 _WAY_OUT = "give another --output_dir, or --resume false to begin anew."

@@ -69,6 +69,12 @@ def test_another_bundle_is_refused(make_trainer: MakeTrainer, checkpoint: Path) 
     assert "not a checkpoint of this run (no companion_optimizer" in refusal(make_trainer, "vxm_hetero")
 
 
+def test_a_run_with_a_setting_more_is_not_gone_on_with(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save(content | {"settings": content["settings"] | {"cycles": 2}}, checkpoint)
+    assert "trained with cycles 2, which this run lacks; give another --output_dir" in refusal(make_trainer)
+
+
 def test_a_refused_checkpoint_is_left_as_it_was(make_trainer: MakeTrainer, checkpoint: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")}
     refusal(make_trainer, seed=1)

@@ -30,7 +30,7 @@ ADAPTED = {"nll": {"smooth_weight": 0.01}, "beta_nll": {"smooth_weight": 0.01}, 
 @cache
 def config(name: str) -> ConfigParser:
     parser = ConfigParser(ConfigParser.load_config_file(BUNDLES / name / "configs" / "train.yaml"))
-    parser.update({"spatial_dims": 2})
+    parser.update({"spatial_dims": 2} | ({"num_classes": 3} if "num_classes" in parser.get() else {}))
     return parser
 
 

@@ -59,9 +59,12 @@ def test_one_tensor_in_one_tensor_out_as_the_metadata_says(name: str) -> None:
     metadata = json.loads((configs / "metadata.json").read_text())
     parser = ConfigParser(ConfigParser.load_config_file(str(configs / "inference.yaml")))
     network = parser.get_parsed_content("network_def")
-    pred = network(torch.rand(1, 2, 16, 32))
+    size = (16, 32, 16)[: network.spatial_dims]
+    given = metadata["network_data_format"]["inputs"]["image"]
+    assert len(given["spatial_shape"]) == network.spatial_dims and given["num_channels"] == len(given["channel_def"])
+    pred = network(torch.rand(1, given["num_channels"], *size))
     wanted = metadata["network_data_format"]["outputs"]["pred"]["num_channels"]
-    assert pred.shape == (1, wanted, 16, 32) and len(network.channels) == wanted
+    assert pred.shape == (1, wanted, *size) and len(network.channels) == wanted
 
 
 @pytest.mark.parametrize("name", BUNDLES)
