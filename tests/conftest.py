@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from toy_task import make_task, prepare_task
 
 from common.data.prepared import Dataset, save_image, write
 from common.engines import SingleTrainer
@@ -55,6 +56,18 @@ def _tiny_pair(folder: Path, number: int, size: int, random: np.random.Generator
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared data set of 12 training, 4 validation and 4 test pairs of 32 x 32 with labels."""
     return make_tiny_dataset(tmp_path_factory.mktemp("tiny") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task of the Decathlon, see `toy_task`."""
+    return make_task(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="session")
+def atlas_dir(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a prepared data set of pairs of two subjects."""
+    return prepare_task(source, tmp_path_factory.mktemp("atlas") / "toy")
 
 
 @pytest.fixture(scope="session")

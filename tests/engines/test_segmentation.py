@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from toy_task import SIZE, SUBJECTS, ball, save
 
 from common.data import prepared
 from common.engines import AtlasSegmentation, ImagesToSegment
@@ -18,9 +19,6 @@ from common.io import save_weights
 from common.labels import one_hot
 from common.networks import EnsembleNetwork, RegistrationNetwork, VoxelMorph
 from tools.prepare.__main__ import main
-
-SHAPE, SIZE = (20, 24, 18), "24,24,24"
-SUBJECTS = [f"toy_{number}" for number in range(8)]
 
 
 class Still(nn.Module):
@@ -39,43 +37,6 @@ class Still(nn.Module):
         moving, label = image[:, :1], image[:, 2:]
         maps = [torch.full_like(moving, value) for value in self.uncertainty or ()]
         return torch.cat([0 * image, *maps, one_hot(label, self.num_classes), moving], dim=1)
-
-
-def ball(shape: tuple[int, ...], centre: np.ndarray, radius: float, spacing: float) -> np.ndarray:
-    distance = np.linalg.norm((np.stack(np.indices(shape), -1) - centre) * spacing, axis=-1)
-    return (distance < radius).astype(np.uint8) + (distance < 0.6 * radius)
-
-
-def save(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(array, affine), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A task of the Decathlon: noisy balls of growing radius, 1 mm voxels, all but the first in LPS."""
-    root, random = tmp_path_factory.mktemp("source"), np.random.default_rng(0)
-    for number, name in enumerate(SUBJECTS):
-        label = ball(SHAPE, np.array(SHAPE) / 2, 5 + 0.5 * number, 1.0)
-        image = (label * 100 + random.normal(0, 5, SHAPE)).astype(np.float32)
-        affine = np.diag([-1.0, -1, 1, 1] if number else [1.0, 1, 1, 1])
-        affine[:3, 3] = random.normal(0, 10, 3)
-        save(root / f"imagesTr/{name}.nii.gz", image, affine)
-        save(root / f"labelsTr/{name}.nii.gz", label, affine)
-    entries = [{"image": f"imagesTr/{n}.nii.gz", "label": f"labelsTr/{n}.nii.gz"} for n in SUBJECTS]
-    task = {"name": "Toy", "modality": {"0": "MRI"}, "labels": {"0": "no", "1": "shell", "2": "core"}}
-    (root / "dataset.json").write_text(json.dumps({**task, "training": entries}))
-    return root
-
-
-@pytest.fixture(scope="module")
-def atlas_dir(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The task prepared with voxels of 1 mm, padded."""
-    output = tmp_path_factory.mktemp("atlas") / "toy"
-    options = ["--size", SIZE, "--spacing", "1,1,1", "--split", "0.5,0.25,0.25", "--workers", "1"]
-    assert main(["msd", "--source", str(source), "--output", str(output), *options]) == 0
-    return output
 
 
 def segment(output: Path, network: nn.Module | None = None, **options: object) -> dict[str, nib.Nifti1Image]:
