@@ -180,7 +180,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         "results": measured and {"ause": None, **measured},
         "data": about_data(measured["dataset"]) if measured else {},
         "expect": expectation(measured),
-        "cost": " ".join(part["cost"] for part in (architecture, method) if part["cost"]),
+        "cost": method["cost"] if "spatial_dims" in method else f"{architecture['cost']} {method['cost']}".strip(),
         "parameters": parameters(architecture, method),
         "versions": versions(),
         **network_values(architecture, method),
