@@ -12,7 +12,7 @@ from common.metrics import Comparison
 from tools.report import columns as known
 from tools.report.columns import Column, value
 from tools.report.comparisons import Metric, Test
-from tools.report.evaluations import Evaluation
+from tools.report.evaluations import Evaluation, predict_labels
 from tools.report.table import UNREGISTERED, split_undeformed, undeformed_summary
 
 BY_KEY = {column.key: column for column in (*known.MAIN, *known.FURTHER)}
@@ -55,8 +55,10 @@ RESULTS = ("difference", "ci_low", "ci_high", "effect_size", "p_t", "p_wilcoxon"
 
 
 def shown_of(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:
-    """Return the columns of the first table: the label paper's where a row predicts labels."""
-    return WITH_LABELS if any(each.summary.get("label") for each in evaluations) else SHOWN
+    """Return the columns of the first table: those of the label paper where all networks predict labels."""
+    if predict_labels(evaluations):
+        return WITH_LABELS
+    return (*SHOWN, *known.LABELS) if any(each.summary.get("label") for each in evaluations) else SHOWN
 
 
 def hidden_of(evaluations: Sequence[Evaluation]) -> tuple[Column, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .columns import value
-from .evaluations import Evaluation
+from .evaluations import Evaluation, predict_labels
 from .examples import Example
 from .figures.distribution import distribution
 from .figures.label_sparsification import CURVES as LABEL_CURVES
@@ -180,9 +180,8 @@ def ranked_by(evaluations: Sequence[Evaluation]) -> dict[str, list[str]]:
 def distribution_picture(evaluations: Sequence[Evaluation], reference: Evaluation) -> Picture | None:
     """Draw the Dice overlap of every pair, and its difference to the reference."""
     ids, methods = reference.ids, split_undeformed(evaluations)[1]
-    predicts = any("label/dsc" in each.pairs for each in methods)
     label, overlap = ("label/dsc", "Dice of the predicted labels"), ("standard/dsc", "DSC, standard protocol")
-    key, title = label if predicts else overlap
+    key, title = label if predict_labels(methods) else overlap
     values = {UNREGISTERED: reference.values("undeformed/standard/dsc", ids)}
     values |= {each.name: each.values(key, ids) for each in methods}
     values = {name: row for name, row in values.items() if np.isfinite(row).any()}

@@ -20,6 +20,12 @@ from .tabular import Table, read_csv
 REQUIRED = ("dataset", "split", "bundle", "pairs", "protocols")
 
 
+def predict_labels(evaluations: Sequence[Evaluation]) -> bool:
+    """Return whether every network among the evaluations predicts labels, so that these are what to compare."""
+    networks = [each for each in evaluations if each.summary.get("parameters")]
+    return bool(networks) and all(each.summary.get("label") for each in networks)
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """One evaluated method: ``summary`` is metrics.json, ``pairs`` metrics.csv (a row per pair)."""

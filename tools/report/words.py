@@ -10,7 +10,7 @@ from common.metrics.statistics import Comparison
 
 from .columns import MAIN, Column, value
 from .comparisons import METRICS, Metric, versus
-from .evaluations import Evaluation
+from .evaluations import Evaluation, predict_labels
 
 COLUMN = {column.key: column for column in MAIN}
 HEADLINES = ("label/dsc", "standard/dsc", "endpoint_error")
@@ -19,7 +19,7 @@ BEFORE = {  # where metrics.json says what no registration gives
     "standard/dsc": ("undeformed", "standard", "dsc"),
     "endpoint_error": ("truth", "undeformed_endpoint_error"),
 }
-INSTEAD = {"standard/dsc": "label/dsc", "ause": "label/ause_err"}  # where labels are predicted
+INSTEAD = {"standard/dsc": "label/dsc", "ause": "label/ause_err"}  # where all networks predict labels
 CONFIDENCE = "95 % interval"
 TILES = (
     ("label/dsc", "best Dice of the predicted labels", "Dice of the predicted labels"),
@@ -44,8 +44,9 @@ class Tile:
 
 def headline(evaluations: Sequence[Evaluation], reference: Evaluation) -> list[str]:
     """Return what was compared and what came out: the finding first, then its ground."""
-    metric = next((each for each in METRICS
-                   if each.key in HEADLINES and any(_mean(e, each) for e in evaluations)), None)
+    left_out = () if predict_labels(evaluations) else INSTEAD.values()
+    metric = next((each for each in METRICS if each.key in HEADLINES and each.key not in left_out
+                   and any(_mean(e, each) for e in evaluations)), None)
     if metric is None:
         names = _list([each.name for each in evaluations])
         return [f"{names} on {_where(reference)}: no labels and no known truth, so accuracy was not measured.",
@@ -119,6 +120,8 @@ def tiles(evaluations: Sequence[Evaluation]) -> list[Tile]:
     """Return the numbers to remember: the best of each kind, and whose it is."""
     found = {key: _tile(evaluations, COLUMN[key], best, alone) for key, best, alone in TILES}
     known = {key: tile for key, tile in found.items() if tile is not None}
+    if not predict_labels(evaluations):
+        return [tile for key, tile in known.items() if key not in INSTEAD.values()]
     return [tile for key, tile in known.items() if INSTEAD.get(key) not in known]
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from common.data.pairing import pairs_of
 from common.data.prepared import read
 from common.errors import InputError
 from tools.compare.__main__ import main
-from tools.compare.columns import WITH_LABELS
+from tools.compare.columns import SHOWN, WITH_LABELS, shown_of
 from tools.compare.ensembles import Ensemble
 from tools.compare.published import published_for
 from tools.compare.rows import parse_rows
@@ -173,3 +174,13 @@ def test_atlas_pairs_are_those_that_are_evaluated(hippocampus: Path) -> None:
     pairs = pairs_of(read(hippocampus), "val", "atlas")
     assert [pair["subject"] for pair in pairs] == ["s3", "s4", "s5"]
     assert {pair["moving_subject"] for pair in pairs} <= {"s0", "s1", "s2"}
+
+
+def test_where_only_some_predict_labels_the_others_keep_their_columns() -> None:
+    labelled, plain, classical = (
+        SimpleNamespace(summary=summary)
+        for summary in ({"parameters": 1, "label": {"dsc": {}}}, {"parameters": 1}, {"parameters": None})
+    )
+    assert shown_of([plain, classical]) == SHOWN
+    assert shown_of([labelled, classical]) == WITH_LABELS
+    assert shown_of([labelled, plain])[: len(SHOWN)] == SHOWN and len(shown_of([labelled, plain])) == len(SHOWN) + 4
