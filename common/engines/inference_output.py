@@ -29,8 +29,9 @@ def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: st
     All are on the fixed image's native grid. Outside the region that the network saw, the displacement is zero and
     the map has its value in `OUTSIDE`. The image keeps its intensities and is sampled linearly, the label to the
     nearest voxel; both are 0 where the displacement leaves the image. A network with classes that was given a moving
-    label adds ``segmentation``, its most probable class (0 outside), and ``label_uncertainty``, the expected error of
-    the classes' shares, summed over the classes (0 sure, 2 certainly wrong and outside); without a label, neither.
+    label adds ``segmentation``, its most probable class (0 outside). ``label_uncertainty`` is the expected error of
+    the classes' shares, summed over the classes (0 sure, 2 certainly wrong and outside); a network predicts it from
+    the images alone, an ensemble needs the label.
 
     Args:
         pred: (S, C, *region.shape), channels as `RegistrationNetwork` names them.
@@ -48,8 +49,7 @@ def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: st
         if name in OUTSIDE:
             placed = case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])
             outputs[name] = _from_batch(placed[:, 0], case)
-    if case.label is not None:
-        outputs |= {name: _from_batch(array, case) for name, array in label_maps(case, pred, channels, grid).items()}
+    outputs |= {name: _from_batch(array, case) for name, array in label_maps(case, pred, channels, grid).items()}
     files = {name: file_of(case, name, output_dir) for name in (*outputs, "displacement")}
     for name, array in outputs.items():
         save_image(files[name], array, case.affine)
@@ -61,9 +61,10 @@ def label_maps(case: Case, pred: Tensor, channels: Sequence[str], grid: Sequence
     """``segmentation`` (uint8) and ``label_uncertainty``, as far as the channels have them, (S, *grid)."""
     maps = {}
     classes, uncertainties = (numbered(channels, name) for name in ("segmentation", "label_uncertainty"))
-    if classes:
+    labelled = case.label is not None
+    if classes and labelled:
         maps["segmentation"] = case.region.place(pred[:, classes], grid).argmax(1).to(torch.uint8)
-    if uncertainties:
+    if uncertainties and (labelled or "ddf_variance" not in channels):
         total = pred[:, uncertainties].sum(1, keepdim=True)
         maps["label_uncertainty"] = case.region.place(total, grid, UNKNOWN_LABEL)[:, 0]
     return maps

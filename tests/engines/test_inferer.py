@@ -121,6 +121,13 @@ def test_without_a_label_a_network_of_labels_sees_zeros_and_says_nothing_of_labe
     assert set(written) == {"moving_warped", "moving_displacement", "moving_ddf_variance"}
 
 
+def test_a_network_needs_no_label_to_say_where_labels_will_be_wrong(tmp_path: Path, files: dict[str, Path]) -> None:
+    network = RegistrationNetwork(VoxelMorph(), LabelRefiner(2), "label_uncertainty", num_classes=3)
+    written = infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], framing=Framing("all"))
+    assert set(written) == {"moving_warped", "moving_displacement", "moving_label_uncertainty"}
+    assert (written["moving_label_uncertainty"] > 0.03).all()  # three times the least of a class
+
+
 def test_a_label_that_the_network_does_not_know_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
     network = OfLabels((0.0, 0.0))
     network.num_classes = 3
