@@ -19,7 +19,7 @@ from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.io import read_displacement, save_weights
 from common.labels import one_hot
-from common.networks import VoxelMorph
+from common.networks import LabelRefiner, VoxelMorph
 from common.networks.registration import RegistrationNetwork
 
 
