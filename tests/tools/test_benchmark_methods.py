@@ -26,11 +26,11 @@ def ratios(output: str) -> dict[str, float]:
 def test_it_ends_with_the_ratios(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(methods, "CASES", (CASE,))
     threads = torch.get_num_threads()
-    benchmark.main(["methods", "--repeats", "1", "--threads", "1", "--methods", "hetero", "ncc"])
+    benchmark.main(["methods", "--repeats", "1", "--threads", "1", "--methods", "hetero", "ncc", "predictive"])
     assert torch.get_num_threads() == threads
     output = capsys.readouterr().out
-    against_monai = [f"vxm_{name}_vs_monai_2d" for name in ("mse", "hetero", "ncc")]
-    against_mse = [f"vxm_{name}_vs_mse_2d" for name in ("hetero", "ncc")]
+    against_monai = [f"vxm_{name}_vs_monai_2d" for name in ("mse", "hetero", "ncc", "predictive")]
+    against_mse = [f"vxm_{name}_vs_mse_2d" for name in ("hetero", "ncc", "predictive")]
     assert list(ratios(output)) == [*against_monai, *against_mse, "vxm_hetero_vs_unshared_2d"]
     assert all(value > 0 for value in ratios(output).values())
     assert "hetero:" in output and "at most 1.6: " in output

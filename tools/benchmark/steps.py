@@ -83,17 +83,20 @@ def device_of(name: str) -> torch.device:
 
 
 def write_pairs(case: Case, folder: Path) -> Path:
-    """Write a prepared data set of random pairs."""
+    """Write a prepared data set of random pairs with labels of two classes."""
     from common.data import prepared
 
     random, stacked = np.random.default_rng(0), case.size if len(case.size) == 3 else (*case.size, 1)
     pairs = []
     for number in range(case.pairs):
-        files = {role: f"images/{number}_{role}.nii.gz" for role in ("moving", "fixed")}
-        for name in files.values():
-            prepared.save_image(folder / name, random.random(stacked, dtype=np.float32), np.eye(4))
+        files = {}
+        for role in prepared.IMAGE_KEYS:
+            image = random.random(stacked, dtype=np.float32)
+            for key, array in ((role, image), (f"{role}_label", image > 0.5)):
+                files[key] = f"images/{number}_{key}.nii.gz"
+                prepared.save_image(folder / files[key], array, np.eye(4))
         pairs.append({"id": f"pair{number}", "subject": f"{number}", "slice": 0, **files})
-    prepared.write(prepared.Dataset(folder, "random", len(case.size), splits={"train": pairs}))
+    prepared.write(prepared.Dataset(folder, "random", len(case.size), {1: "bright"}, splits={"train": pairs}))
     return folder
 
 
