@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..losses.ncc import FLAT
 from . import prepared
+from .pairing import is_between_subjects, moving_subject
 
 AT_ONCE = 2**21  # voxels of candidates that are correlated together: what a processor's caches hold
 Side = dict[str, Any]
@@ -140,7 +141,7 @@ def sides_of(dataset: prepared.Dataset, split: str) -> list[Side]:
         InputError: no such split, or a data set whose pairs are two images of one subject.
     """
     pairs, path = dataset.pairs(split), dataset.root / "dataset.json"
-    if dataset.spatial_dims == 2 or not any(_of_two(pair) for pair in pairs):
+    if dataset.spatial_dims == 2 or not any(map(is_between_subjects, pairs)):
         what = "slices" if dataset.spatial_dims == 2 else "images"
         raise InputError(f"{path}: its pairs are {what} of one subject, and an atlas is of another; "
                          "give a set of pairs of two subjects (`python -m tools.prepare msd`).")  # fmt: skip
@@ -180,12 +181,8 @@ def _name(side: Side) -> str:
     return Path(side["image"]).name.removesuffix(".nii.gz")
 
 
-def _of_two(pair: dict[str, Any]) -> bool:
-    return pair.get("moving_subject", pair["subject"]) != pair["subject"]
-
-
 def _side(pair: dict[str, Any], key: str) -> Side:
-    subject = pair["subject"] if key == "fixed" else pair.get("moving_subject", pair["subject"])
+    subject = pair["subject"] if key == "fixed" else moving_subject(pair)
     side: Side = {"subject": subject, "image": pair[key], "is_fixed": key == "fixed"}
     side |= {role: pair[f"{key}_{role}"] for role in ("label", "mask") if pair.get(f"{key}_{role}")}
     if native := pair.get("native"):

@@ -64,3 +64,9 @@ def test_a_network_without_labels_does_not_segment(run_bundle: RunBundle, atlas_
     ended = run_bundle("vxm_mse", "segmentation", tmp_path, "inference.yaml")
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
     assert "error: run segmentation: no such key" in ended.stderr.splitlines()[-1]
+
+
+def test_members_misspelt_are_named(run_bundle: RunBundle, atlas_dir: Path, tmp_path: Path) -> None:
+    ended = run_bundle(NAME, "evaluation", tmp_path, "ensemble_evaluate.yaml", dataset_dir=atlas_dir, member="a.pt")
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert "error: --member: no such setting" in ended.stderr and "did you mean --members?" in ended.stderr

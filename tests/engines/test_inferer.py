@@ -6,63 +6,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from inference import Constant, infer, prepared_from
 from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
-from torch import Tensor, nn
 
-from common.data.geometry import crop_affine, crop_or_pad, min_max
-from common.data.prepared import Dataset, save_image, write
+from common.data.geometry import crop_affine, min_max
+from common.data.prepared import save_image
 from common.engines.inference import RegistrationInference
 from common.engines.inference_cases import PairsToRegister
 from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.io import read_displacement, save_weights
-from common.labels import one_hot
-from common.networks import LabelRefiner, VoxelMorph
+from common.networks import VoxelMorph
 from common.networks.registration import RegistrationNetwork
-
-
-class Constant(nn.Module):
-    """Move everything by ``shift`` and say ``value`` everywhere."""
-
-    def __init__(self, shift: tuple[float, ...], map_name: str = "log_variance", value: float = -5.0) -> None:
-        super().__init__()
-        self.shift, self.value = nn.Parameter(torch.tensor(shift)), value
-        self.spatial_dims = len(shift)
-        self.channels = (*(f"ddf_{a}" for a in range(len(shift))), map_name, "warped")
-        self.seen: list[Tensor] = []
-
-    def forward(self, image: Tensor) -> Tensor:
-        self.seen.append(image)
-        ddf = self.shift.view(1, -1, *[1] * self.spatial_dims).expand(len(image), -1, *image.shape[2:])
-        return torch.cat([ddf, torch.full_like(image[:, :1], self.value), image[:, :1]], dim=1)
-
-
-class OfLabels(Constant):
-    """Move everything by ``shift``, say where the label is, and expect an error of 0.25 in each of two classes."""
-
-    inputs, num_classes = 3, 4
-
-    def __init__(self, shift: tuple[float, ...]) -> None:
-        super().__init__(shift)
-        uncertainties = [f"label_uncertainty_{c}" for c in range(2)]
-        classes = [f"segmentation_{c}" for c in range(4)]
-        self.channels = (*self.channels[: self.spatial_dims], *uncertainties, "ddf_variance", *classes, "warped")
-
-    def forward(self, image: Tensor) -> Tensor:
-        ddf = super().forward(image)[:, : self.spatial_dims]
-        one = torch.ones_like(image[:, :1])
-        classes = one_hot(image[:, 2:], 4) * 0.8 + 0.05
-        return torch.cat([ddf, 0.25 * one, 0.25 * one, 3 * one, classes, image[:, :1]], dim=1)
-
-
-def infer(network: nn.Module, output: Path, **options: object) -> dict[str, np.ndarray]:
-    dataset = PairsToRegister(spatial_dims=network.spatial_dims, **options)
-    inference = RegistrationInference("cpu", network, dataset, output)
-    inference.run()
-    assert sorted(inference.files) == sorted(path for path in output.rglob("*") if path.is_file())
-    return {path.name.removesuffix(".nii.gz"): np.asarray(nib.load(path).dataobj) for path in inference.files}
 
 
 def test_a_stack_is_registered_in_its_region_and_written_on_its_grid(
@@ -92,58 +49,6 @@ def test_a_stack_is_registered_in_its_region_and_written_on_its_grid(
     np.testing.assert_array_equal(written["moving_log_variance"], np.where(inside > 0, -5, 0))
     for path in (tmp_path / "out").iterdir():
         np.testing.assert_allclose(nib.load(path).affine, affine, atol=1e-5)
-
-
-def test_a_network_of_labels_sees_the_moving_label_and_writes_its_maps(
-    tmp_path: Path, files: dict[str, Path], affine: np.ndarray
-) -> None:
-    network = OfLabels((0.0, 0.0))
-    written = infer(network, tmp_path / "out", **files, framing=Framing(crop_size=16, center=(20, 12)))
-    label = np.asarray(nib.load(files["moving_label"]).dataobj)
-    region = np.s_[12:28, 4:20]
-    np.testing.assert_array_equal(network.seen[-1].numpy()[:, 2], np.moveaxis(label[region], 2, 0))
-    inside = np.zeros(label.shape, bool)
-    inside[region] = True
-    np.testing.assert_array_equal(written["moving_segmentation"], np.where(inside, label, 0))
-    assert written["moving_segmentation"].dtype == np.uint8
-    np.testing.assert_allclose(written["moving_label_uncertainty"], np.where(inside, 0.5, 2))
-    np.testing.assert_allclose(written["moving_ddf_variance"], np.where(inside, 3, np.exp(10)), rtol=1e-6)
-    for path in (tmp_path / "out").iterdir():
-        np.testing.assert_allclose(nib.load(path).affine, affine, atol=1e-5)
-
-
-def test_without_a_label_a_network_of_labels_sees_zeros_and_says_nothing_of_labels(
-    tmp_path: Path, files: dict[str, Path]
-) -> None:
-    network = OfLabels((0.0, 0.0))
-    written = infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"])
-    assert network.seen[-1].shape[1] == 3 and not network.seen[-1][:, 2].any()
-    assert set(written) == {"moving_warped", "moving_displacement", "moving_ddf_variance"}
-
-
-def test_a_network_needs_no_label_to_say_where_labels_will_be_wrong(tmp_path: Path, files: dict[str, Path]) -> None:
-    network = RegistrationNetwork(VoxelMorph(), LabelRefiner(2), "label_uncertainty", num_classes=3)
-    written = infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], framing=Framing("all"))
-    assert set(written) == {"moving_warped", "moving_displacement", "moving_label_uncertainty"}
-    assert (written["moving_label_uncertainty"] > 0.03).all()  # three times the least of a class
-
-
-def test_a_label_that_the_network_does_not_know_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
-    network = OfLabels((0.0, 0.0))
-    network.num_classes = 3
-    with pytest.raises(InputError, match="moving: the moving label holds 3, but the network knows 0 to 2"):
-        infer(network, tmp_path / "out", **files, framing=Framing("all"))
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_prepared_pair_brings_its_label_to_the_network(tmp_path: Path, files: dict[str, Path]) -> None:
-    root = prepared_from(files, tmp_path / "data", (12, 4, 1))
-    network = OfLabels((0.0, 0.0))
-    for source in (None, tmp_path):
-        written = infer(network, tmp_path / f"out_{source is None}", dataset_dir=root, source=source)
-        seen = network.seen[-1][0, 2].numpy()
-        np.testing.assert_array_equal(seen, np.asarray(nib.load(root / "moving_label.nii.gz").dataobj)[..., 2])
-        assert {"a1_segmentation", "a1_label_uncertainty"} <= set(written)
 
 
 def test_a_region_beyond_the_image_is_padded(tmp_path: Path, files: dict[str, Path]) -> None:
@@ -200,18 +105,6 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, files: di
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="moving_warped.nii.gz: cannot be written"):
         infer(Constant((0.0, 0.0)), tmp_path / "file" / "out", moving=files["moving"], fixed=files["fixed"])
-
-
-def prepared_from(files: dict[str, Path], root: Path, start: tuple[int, int, int]) -> Path:
-    for name, path in files.items():
-        image = nib.load(path)
-        crop = crop_or_pad(np.asarray(image.dataobj), start, (16, 20, 3))
-        crop = crop if name == "moving_label" else min_max(crop)
-        save_image(root / path.name, crop, crop_affine(image.affine, start))
-    native = {"crop_start": start, "native_shape": [37, 30, 4]} | {k: files[k].name for k in ("moving", "fixed")}
-    entry = {name: path.name for name, path in files.items()} | {"subject": "a", "native": native}
-    write(Dataset(root, "toy", 2, splits={"test": [{"id": f"a{k}", "slice": k, **entry} for k in range(3)]}))
-    return root
 
 
 def test_a_prepared_split_is_written_on_its_own_grid_or_the_native_one(

@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.interfaces import Deformation, Pair
 from common.losses import MSEObjective, Objective, Terms
 from common.losses.base import squared_residual
-from common.networks import VarianceEstimator, VoxelMorph
+from common.networks import VarianceEstimator
 
 MakeTrainer = Callable[..., SingleTrainer]
 Build = Callable[..., SingleTrainer]
@@ -52,11 +52,6 @@ class Recording(MSEObjective):
         terms = super().displacement_loss(pair, deformation, companion_map)
         bad = len(self.pairs) == self.bad
         return {**terms, "data": terms["data"] * self.value, "loss": terms["loss"] * self.value} if bad else terms
-
-
-def test_pairs_of_other_dimensions_are_refused(build: Build) -> None:
-    with pytest.raises(InputError, match="pairs are 2D but the network is 3D; set spatial_dims to 2"):
-        build(network=VoxelMorph(3))
 
 
 class NaNGradient(torch.autograd.Function):
