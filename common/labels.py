@@ -10,8 +10,7 @@ from .spatial import warp
 
 def one_hot(label: Tensor, num_classes: int) -> Tensor:
     """(B, 1, *spatial) label values below ``num_classes`` as (B, num_classes, *spatial) of 0 and 1, float32."""
-    classes = torch.arange(num_classes, device=label.device).view(-1, *[1] * (label.dim() - 2))
-    return (label == classes).float()
+    return torch.cat([label == number for number in range(num_classes)], dim=1).float()
 
 
 def warped_one_hot(label: Tensor, ddf: Tensor, num_classes: int) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .sizes import is_tracing, larger, positions
+
 
 def warp(image: Tensor, ddf: Tensor, mode: str = "bilinear", padding_mode: str = "zeros") -> Tensor:
     """Sample ``image`` (B, C, *spatial) where ``ddf`` (B, D, *spatial) points: ``image(x + ddf(x))``.
@@ -22,7 +24,7 @@ def warp(image: Tensor, ddf: Tensor, mode: str = "bilinear", padding_mode: str =
     Raises:
         ValueError: if the shapes do not belong together.
     """
-    if image.shape[2:] != ddf.shape[2:] or ddf.shape[1] != image.dim() - 2:
+    if not is_tracing() and (image.shape[2:] != ddf.shape[2:] or ddf.shape[1] != image.dim() - 2):
         raise ValueError(f"A ddf of shape {list(ddf.shape)} does not fit an image of shape {list(image.shape)}.")
     grid = sampling_grid(ddf)
     sampled = F.grid_sample(image.float(), grid, mode=mode, padding_mode=padding_mode, align_corners=True)
@@ -32,25 +34,33 @@ def warp(image: Tensor, ddf: Tensor, mode: str = "bilinear", padding_mode: str =
 def sampling_grid(ddf: Tensor) -> Tensor:
     """``x + ddf(x)`` in the coordinates of ``grid_sample``: (B, *spatial, D), last axis first, in [-1, 1]."""
     moved = normalised(ddf)
-    return (moved + identity_grid(ddf.shape[2:], ddf.device)).movedim(1, -1)
+    return (moved + identity_like(ddf)).movedim(1, -1)
 
 
 def normalised(ddf: Tensor) -> Tensor:
     """``ddf`` in ``grid_sample``'s units and order of axes: (B, D, *spatial), last axis first."""
     # a lone voxel spans no distance: any position along it is its centre
-    return scaled(ddf.float(), [2.0 / max(n - 1, 1) for n in ddf.shape[2:]]).flip(1)
+    return scaled(ddf.float(), [2.0 / larger(n - 1, 1) for n in ddf.shape[2:]]).flip(1)
 
 
 def scaled(field: Tensor, factors: list[float]) -> Tensor:
     """``field`` (B, D, *spatial) with channel k times ``factors[k]``; plain numbers, so that no device waits."""
-    if min(factors) == max(factors):
+    if not is_tracing() and min(factors) == max(factors):
         return field * factors[0]
     return torch.stack([channel * factor for channel, factor in zip(field.unbind(1), factors)], dim=1)
 
 
 def identity_grid(spatial: list[int], device: torch.device) -> Tensor:
     """The positions that move nothing: (1, D, *spatial), last axis first, in [-1, 1]."""
-    axes = [torch.linspace(-1, 1, n, device=device) for n in spatial]
+    return _grid([torch.linspace(-1, 1, n, device=device) for n in spatial])
+
+
+def identity_like(field: Tensor) -> Tensor:
+    """``identity_grid`` of the grid of ``field`` (B, C, *spatial), on its device."""
+    return _grid([positions(field, axis) for axis in range(2, field.dim())])
+
+
+def _grid(axes: list[Tensor]) -> Tensor:
     return torch.stack(torch.meshgrid(axes, indexing="ij"), dim=0).flip(0)[None]
 
 
@@ -64,12 +74,12 @@ def integrate(dvf: Tensor, steps: int = 7) -> Tensor:
 
     Each squaring is ``compose(ddf, ddf)``; in ``grid_sample``'s units it is a sampling and a sum.
     """
-    identity = identity_grid(dvf.shape[2:], dvf.device)
+    identity = identity_like(dvf)
     moved = normalised(dvf) / 2.0**steps
     for _ in range(steps):
         grid = (moved + identity).movedim(1, -1)
         moved = moved + F.grid_sample(moved, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return scaled(moved.flip(1), [max(n - 1, 1) / 2.0 for n in dvf.shape[2:]])
+    return scaled(moved.flip(1), [larger(n - 1, 1) / 2.0 for n in dvf.shape[2:]])
 
 
 def invert(ddf: Tensor, iterations: int = 20) -> Tensor:
@@ -86,15 +96,18 @@ def invert(ddf: Tensor, iterations: int = 20) -> Tensor:
 def resize_field(field: Tensor, size: list[int]) -> Tensor:
     """The same motion on a grid of another ``size``: interpolated, and its voxels rescaled axis by axis."""
     old = field.shape[2:]
-    if list(old) == list(size):
+    if not is_tracing() and list(old) == list(size):
         return field.float()
-    factors = [(size[axis] - 1.0) / max(old[axis] - 1, 1) for axis in range(len(size))]
+    factors = [(size[axis] - 1.0) / larger(old[axis] - 1, 1) for axis in range(len(size))]
+    if not torch.jit.is_scripting() and is_tracing():  # TorchScript's compiler leaves this out
+        same = torch.stack([old[axis] == size[axis] for axis in range(len(size))]).all()
+        factors = [torch.where(same, 1.0, factor) for factor in factors]
     return scaled(resize_map(field, size), factors)
 
 
 def resize_map(image: Tensor, size: list[int]) -> Tensor:
     """``image`` (B, C, *spatial) interpolated to another ``size``; its values stay what they are."""
-    if list(image.shape[2:]) == list(size):
+    if not is_tracing() and list(image.shape[2:]) == list(size):
         return image
     mode = "bilinear" if len(size) == 2 else "trilinear"
     # contiguous: interpolation of two or three channels that lie last is several times slower

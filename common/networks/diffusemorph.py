@@ -125,7 +125,7 @@ class DiffuseMorph(nn.Module):
 
     def _score(self, moving: Tensor, fixed: Tensor, noisy: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
         """The predicted noise (B, 1, *spatial), float32; step 0 of the fixed image itself unless given."""
-        steps = torch.zeros(len(fixed), dtype=torch.long, device=fixed.device) if steps is None else steps
+        steps = torch.zeros_like(fixed[:, 0].flatten(1)[:, 0], dtype=torch.long) if steps is None else steps
         images = torch.cat([moving, fixed, fixed if noisy is None else noisy], dim=1)
         return crop(self.score(pad_to_multiple(images, self.divisor), steps), list(fixed.shape[2:]))
 

@@ -97,6 +97,10 @@ class EnsembleNetwork(nn.Module):
                     combination.add(self.network(image))
         return combination.result(warp(image[:, :1].float(), combination.ddf))
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Refuse: TorchScript knows no weights that change."""
+        raise InputError("an ensemble is no TorchScript; export one of its members, a training's model.pt, instead.")
+
     def _sampling(self, number: int) -> AbstractContextManager:
         if self.passes == 1:
             return nullcontext()

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ..interfaces import Deformation
 from ..labels import warped_one_hot
+from ..sizes import settled
 from ..spatial import resize_map, warp
+from .tracing import Traced
 
 LABEL_UNCERTAINTY = "label_uncertainty"
 
@@ -54,6 +56,10 @@ class RegistrationNetwork(nn.Module):
         of_labels = self.companion_map == LABEL_UNCERTAINTY
         return numbered(LABEL_UNCERTAINTY, self.num_classes) if of_labels else (self.companion_map,)
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles, and so MONAI's ckpt_export."""
+        return Traced(self)
+
     def forward(self, image: Tensor) -> Tensor:
         """``pred`` (B, C, *spatial), its channels as ``channels`` names them, float32.
 
@@ -93,7 +99,7 @@ def displacement_log_variance(deformation: Deformation) -> Tensor:
     That of a velocity is carried over to first order: averaged over the components, in voxels of the fine grid.
     """
     log_variance = deformation.log_variance
-    if log_variance.shape[1] == 1:
+    if settled(log_variance.shape[1]) == 1:
         return log_variance
     fine = resize_map(log_variance.mean(1, keepdim=True), list(deformation.ddf.shape[2:]))
     return fine + 2 * math.log(deformation.stride)

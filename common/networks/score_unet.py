@@ -67,7 +67,7 @@ class ScoreUNet(nn.Module):
     def forward(self, images: Tensor, steps: Tensor) -> Tensor:
         """The noise, float32; every axis of ``images`` divides by ``divisor``."""
         with torch.autocast(images.device.type, enabled=False):
-            time = self.embedding(get_timestep_embedding(steps, self.width))
+            time = self.embedding(embedded(steps, self.width))
         x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
         x = channels_last(x)
         skips = [self.first(x)]
@@ -84,6 +84,12 @@ class ScoreUNet(nn.Module):
                 x = exactly(block, torch.cat([x, skips.pop()], dim=1), time)
         x = self.last(F.silu(self.norm(x))).float()
         return pixelshuffle(x, self.spatial_dims, self.patch) if self.patch > 1 else x
+
+
+@torch.jit.script_if_tracing
+def embedded(steps: Tensor, width: int) -> Tensor:
+    """MONAI's sines and cosines of ``steps`` (B,): (B, width)."""
+    return get_timestep_embedding(steps, width)
 
 
 class Attention(nn.Module):

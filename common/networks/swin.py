@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from monai.networks.layers import DropPath
 from monai.networks.nets.swin_unetr import PatchMergingV2, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from ..sizes import any_moves, count_up, is_tracing, settled, smaller
 
 Size = tuple[int, ...]
 
@@ -65,9 +68,16 @@ class SwinEncoder(nn.Module):
         features = []
         for stage, norm, merging in zip(self.stages, self.norms, [*self.mergings, None]):
             x = stage(x)
-            features.append(norm(x).movedim(-1, 1))
-            x = x if merging is None else merging(x)
+            features.append(norm(x).movedim(x.dim() - 1, 1))
+            x = x if merging is None else merging(padded_to_even(x))
         return features
+
+
+def padded_to_even(x: Tensor) -> Tensor:
+    """Tokens (B, *grid, C) as they are; in a trace, with the zeros that a merging appends to grids of odd sizes."""
+    if not is_tracing():
+        return x
+    return F.pad(x, [0, 0, *(p for n in reversed(x.shape[1:-1]) for p in (0, n % 2))])
 
 
 class Stage(nn.Module):
@@ -92,13 +102,22 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, *grid, C) to tokens of the same shape."""
         grid = tuple(x.shape[1:-1])
-        window = tuple(map(min, grid, self.window))
-        half = tuple(w // 2 if n > w else 0 for n, w in zip(grid, window))
-        layouts = [(shift, forbidden_pairs(grid, window, shift, x.device)) for shift in ((0,) * len(grid), half)]
+        window = tuple(map(smaller, grid, self.window))
+        half = tuple(w // 2 * smaller(n - w, 1) for n, w in zip(grid, window))  # 0 where one window covers the axis
+        layouts = [(shift, self._forbidden(grid, window, shift, x)) for shift in ((0,) * len(grid), half)]
         for number, block in enumerate(self.blocks):
             arguments = (x, window, *layouts[number % 2])
-            x = checkpoint(block, *arguments, use_reentrant=False) if self.checkpointing else block(*arguments)
+            if self.checkpointing and not is_tracing():
+                x = checkpoint(block, *arguments, use_reentrant=False)
+            else:
+                x = block(*arguments)
         return x
+
+    @staticmethod
+    def _forbidden(grid: Size, window: Size, shift: Size, x: Tensor) -> Tensor | None:
+        if is_tracing():  # whether all belong together is not settled, nor the device
+            return apart([count_up(n + -n % w, x) for n, w in zip(grid, window)], grid, window, shift)
+        return forbidden_pairs(grid, window, shift, x.device)
 
 
 class Block(nn.Module):
@@ -127,13 +146,23 @@ class Block(nn.Module):
     def _attend(self, x: Tensor, window: Size, shift: Size, forbidden: Tensor | None) -> Tensor:
         grid, axes = x.shape[1:-1], tuple(range(1, x.dim() - 1))
         padding = [p for n, w in zip(reversed(grid), reversed(window)) for p in (0, -n % w)]
-        x = F.pad(x, [0, 0, *padding]) if any(padding) else x
+        x = F.pad(x, [0, 0, *padding]) if any_moves(padding) else x
         padded = list(x.shape[:-1])
-        x = x.roll([-s for s in shift], axes) if any(shift) else x
+        x = rolled(x, shift, axes) if any_moves(shift) else x
         x = self.attention(window_partition(x, window), window, forbidden)
         x = window_reverse(x, window, padded)
-        x = x.roll(shift, axes) if any(shift) else x
-        return x[(slice(None), *map(slice, grid))] if any(padding) else x
+        x = rolled(x, [-s for s in shift], axes) if any_moves(shift) else x
+        return x[(slice(None), *map(slice, grid))] if any_moves(padding) else x
+
+
+def rolled(x: Tensor, shift: Sequence[int], axes: Sequence[int]) -> Tensor:
+    """``x`` with what lies at ``shift`` along ``axes`` brought to 0, and round the end."""
+    if not is_tracing():
+        return x.roll([-s for s in shift], axes)
+    for axis, s in zip(axes, shift):  # not every runtime rolls by what it learns from the image
+        start = s % x.shape[axis]
+        x = torch.cat([x.narrow(axis, start, x.shape[axis] - start), x.narrow(axis, 0, start)], dim=axis)
+    return x
 
 
 class WindowAttention(nn.Module):
@@ -158,12 +187,12 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor, window: Size, forbidden: Tensor | None) -> Tensor:
         """Tokens (B * windows, n, C) to the same; ``forbidden`` (windows, n, n) is True where one may not look."""
         windows, n, channels = x.shape
-        q, k, v = self.qkv(x).view(windows, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        logits = (q * (channels // self.heads) ** -0.5) @ k.transpose(-2, -1)
+        q, k, v = self.qkv(x).view(windows, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        logits = (q * (settled(channels) // self.heads) ** -0.5) @ k.transpose(-2, -1)
         bias = self._bias(window)
         if forbidden is not None:
             bias = bias.masked_fill(forbidden[:, None], -torch.inf)
-        logits = logits.unflatten(0, (-1, len(bias))) + bias
+        logits = logits.unflatten(0, (-1, bias.shape[0])) + bias
         x = logits.softmax(-1).to(v.dtype).flatten(0, 1) @ v
         return self.projection(x.transpose(1, 2).reshape(windows, n, channels))
 
@@ -194,10 +223,15 @@ def forbidden_pairs(grid: Size, window: Size, shift: Size, device: torch.device)
     """
     if not any(shift) and not any(n % w for n, w in zip(grid, window)):
         return None
-    regions = torch.zeros((1,) * len(grid), dtype=torch.long, device=device)
-    for axis, (n, w, s) in enumerate(zip(grid, window, shift)):
+    return apart([torch.arange(n + -n % w, device=device) for n, w in zip(grid, window)], grid, window, shift)
+
+
+def apart(places: list[Tensor], grid: Size, window: Size, shift: Size) -> Tensor:
+    """``forbidden_pairs`` wherever the ``places`` are, 0, 1, ... along each axis of the padded grid."""
+    regions: Tensor | int = 0
+    for axis, (here, n, w, s) in enumerate(zip(places, grid, window, shift)):
         padded = n + -n % w
-        before = torch.arange(padded, device=device) + s
+        before = here + s
         region = (before >= padded).long() + 2 * (before % padded >= n)
         regions = regions * 4 + region.view([-1 if other == axis else 1 for other in range(len(grid))])
     regions = window_partition(regions[None, ..., None], window)

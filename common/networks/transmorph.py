@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Deformation
+from ..sizes import is_exporting, settled
 from .dropout import Dropout
 from .swin import SwinEncoder
 from .unet import CONV, channels_last, crop, exact_where_tiny, is_tiny, pad_to_multiple
 
-EPSILON, NO_WEIGHTS = 1e-5, (None,) * 4
+EPSILON = 1e-5
 PATCH = 4  # voxels along each axis of a token
 WINDOWS = {2: (8, 8), 3: (4, 4, 4)}
 AVERAGE = {2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -157,8 +158,17 @@ class Convolution(nn.Module):
 
 def normalise(x: Tensor) -> Tensor:
     """Instance normalisation of (B, C, *spatial): mean 0 and variance 1 in every channel of every image."""
+    if is_exporting():
+        return torch.group_norm(x, settled(x.shape[1]), eps=EPSILON)
+    return normalise_images(x, EPSILON)
+
+
+@torch.jit.script_if_tracing
+def normalise_images(x: Tensor, epsilon: float) -> Tensor:
+    """``normalise``, on any device."""
     if x.device.type != "cpu":
-        return torch.instance_norm(x, *NO_WEIGHTS, True, 0.0, EPSILON, True)
+        return torch.instance_norm(x, None, None, None, None, True, 0.0, epsilon, True)
     # channels lie last: instance_norm would copy them apart and is 2.5 times as slow, group_norm's gradient 20 times
-    normalised = [torch.batch_norm(image, *NO_WEIGHTS, True, 0.0, EPSILON, False) for image in x.split(1)]
-    return torch.cat(normalised)
+    return torch.cat(
+        [torch.batch_norm(image, None, None, None, None, True, 0.0, epsilon, False) for image in x.split(1)]
+    )

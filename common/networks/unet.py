@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..sizes import any_moves, is_exporting, is_tracing, settled
 from .dropout import Dropout
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -75,7 +76,7 @@ class UNet(nn.Module):
         After nearest upsampling a kernel of 3 sees only 2 different voxels an axis, so it is a transposed
         convolution of ``coarse`` with a kernel of 4: 4/9 (in 3D 8/27) of the multiplications.
         """
-        inputs, size = coarse.shape[1], [4] * self.spatial_dims
+        inputs, size = settled(coarse.shape[1]), [4] * self.spatial_dims
         with torch.autocast(coarse.device.type, enabled=False):
             weight = (convolution.weight[:, :inputs].flatten(2) @ self.spread).unflatten(2, size).transpose(0, 1)
         fine = CONVOLVE[self.spatial_dims](skip, convolution.weight[:, inputs:], convolution.bias, padding=1)
@@ -115,7 +116,7 @@ def spreading(spatial_dims: int) -> Tensor:
 
 def is_tiny(x: Tensor) -> bool:
     """Whether ``x`` is a volume of so few voxels that oneDNN's bfloat16 weight gradient now and then is NaN."""
-    return x.dim() == 5 and x[0, 0].numel() <= TINY
+    return x.dim() == 5 and not is_tracing() and x[0, 0].numel() <= TINY
 
 
 def exact_where_tiny(x: Tensor) -> AbstractContextManager:
@@ -134,20 +135,22 @@ def channels_last(image: Tensor) -> Tensor:
     A lone channel's strides fit either layout, so that ``contiguous`` leaves them, and convolutions take it to lie
     first: on a CPU each layer after it is slower for that, the whole step of an estimator 1.5 to 1.9 times.
     """
-    if image.shape[1] == 1:
-        return image.reshape(len(image), *image.shape[2:], 1).movedim(-1, 1)
+    if is_exporting():
+        return image
+    if settled(image.shape[1]) == 1:
+        return image.reshape(image.shape[0], *image.shape[2:], 1).movedim(-1, 1)
     return image.contiguous(memory_format=torch.channels_last if image.dim() == 4 else torch.channels_last_3d)
 
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
     """Append zeros to ``image`` (B, C, *spatial) until every axis divides by ``divisor``."""
     padding = [p for n in reversed(image.shape[2:]) for p in (0, -n % divisor)]
-    return F.pad(image, padding) if any(padding) else image
+    return F.pad(image, padding) if any_moves(padding) else image
 
 
 def crop(image: Tensor, size: list[int]) -> Tensor:
     """The first ``size`` voxels of every axis."""
     for axis, n in enumerate(size):
-        if image.shape[axis + 2] != n:  # a cut that cuts nothing still costs a copy on the way back
+        if is_tracing() or image.shape[axis + 2] != n:  # a cut that cuts nothing still costs a copy on the way back
             image = image.narrow(axis + 2, 0, n)
     return image

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Deformation
+from ..sizes import larger, smaller
 from ..spatial import integrate, resize_field, resize_map
 from .companions import LOG_VARIANCE_RANGE
 from .unet import CONV, UNet
@@ -83,7 +84,7 @@ class VoxelMorph(nn.Module):
             if not self.diffeomorphic:
                 return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
             # an axis of two voxels stays: on a single one no motion along it could be told
-            dvf = resize_field(field, [max((n + 1) // 2, min(n, 2)) for n in size])
+            dvf = resize_field(field, [larger((n + 1) // 2, smaller(n, 2)) for n in size])
             return self._integrated(dvf, log_variance, size, features)
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:

@@ -1,0 +1,174 @@
+"""Write a bundle's network as TorchScript or ONNX: ``python -m tools.export NAME --format onnx --output FILE``.
+
+The file takes any batch and any size of image, and needs neither this repository nor MONAI. Before it is written it
+runs on images of other sizes than it was made with, and has to give what the network gives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch import Tensor, nn
+
+from common.data.prepared import write_bytes
+from common.errors import InputError, say_in_one_line
+from common.io.weights import load_weights
+from common.networks.tracing import example_image
+from common.overrides import refuse_unknown
+
+from .package.receive import find_bundle
+from .runs import parse_overrides
+
+OPSET = 20  # the first whose GridSample takes volumes
+TOLERANCE = {"torchscript": 1e-5, "onnx": 1e-4}  # of the largest value, where that is above 1
+SIZES = {2: ((1, (64, 48)), (3, (31, 45))), 3: ((1, (32, 16, 24)), (3, (13, 22, 17)))}  # batches of what is compared
+Run = Callable[[Tensor], Tensor]
+
+
+def open_network(folder: Path, checkpoint: Path | None = None, overrides: Mapping[str, Any] | None = None) -> nn.Module:
+    """The network of the bundle in ``folder``, in evaluation mode on the CPU, with its weights or ``checkpoint``'s.
+
+    Raises:
+        InputError: no such config, an override of nothing in it, or weights that are missing or another network's.
+    """
+    files = [folder / "configs" / f"inference.{ending}" for ending in ("yaml", "json")]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise InputError(f"{files[0]}: no such file; give the name of a bundle, its folder, or its package.")
+    refuse_unknown([str(found)], overrides or {})
+    parser = ConfigParser(ConfigParser.load_config_file(found))
+    parser.update({"bundle_root": str(folder.resolve()), "device": "cpu", **(overrides or {})})
+    return load_weights(parser.get_parsed_content("network_def"), checkpoint or folder / "models" / "model.pt").eval()
+
+
+def about(folder: Path, network: nn.Module) -> dict[str, str]:
+    """What an exported file says of itself, each entry JSON."""
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+    entries = {"bundle": folder.resolve().name, "version": metadata["version"], "channels": list(network.channels)}
+    entries |= {"inputs": network.inputs, "spatial_dims": network.spatial_dims}
+    return {key: json.dumps(value) for key, value in entries.items()}
+
+
+def to_torchscript(network: nn.Module, entries: Mapping[str, str]) -> bytes:
+    """``network`` as a TorchScript archive; ``entries`` are files in it."""
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(network), buffer, _extra_files={f"{key}.json": e for key, e in entries.items()})
+    return buffer.getvalue()
+
+
+def to_onnx(network: nn.Module, entries: Mapping[str, str]) -> bytes:
+    """``network`` as an ONNX model from ``image`` to ``pred``; ``entries`` are in its metadata."""
+    onnx, buffer = package("onnx"), io.BytesIO()
+    axes = {0: "batch", **{2 + axis: name for axis, name in enumerate("ijk"[: network.spatial_dims])}}
+    for module in ("monai", r"torch\.nn\.functional"):  # see common.networks.tracing
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=module)
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            (example_image(network),),
+            buffer,
+            input_names=["image"],
+            output_names=["pred"],
+            dynamic_axes={"image": axes, "pred": axes},
+            opset_version=OPSET,
+            dynamo=False,  # the other exporter settles sizes
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, dict(entries))
+    return model.SerializeToString()
+
+
+def torchscript_run(content: bytes) -> Run:
+    """What a TorchScript archive computes."""
+    return torch.jit.load(io.BytesIO(content), map_location="cpu")
+
+
+def onnx_run(content: bytes) -> Run:
+    """What an ONNX model computes, by onnxruntime on the CPU."""
+    runtime = package("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda image: torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
+
+
+FORMATS = {"torchscript": (to_torchscript, torchscript_run), "onnx": (to_onnx, onnx_run)}
+
+
+def package(name: str) -> ModuleType:
+    """An optional package; raise InputError if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"--format onnx: the package {name} is missing; pip install onnx onnxruntime") from error
+
+
+def exported(network: nn.Module, form: str, entries: Mapping[str, str]) -> tuple[bytes, float]:
+    """``network`` in a format of ``FORMATS``, and how far its output is from the network's, see ``difference``.
+
+    Raises:
+        InputError: for a network that cannot be exported, or whose file gives something else.
+    """
+    make, opened = FORMATS[form]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of both exporters; no other takes every size
+            content = make(network, entries)
+            found = difference(network, opened(content))
+    except RuntimeError as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{entries['bundle']}: cannot be exported as {form}: {line}; try another --format.") from error
+    if not found <= TOLERANCE[form]:
+        raise InputError(
+            f"{entries['bundle']}: as {form} its output differs by {found:.1e}, more than {TOLERANCE[form]:.0e}; "
+            "nothing is written, try another --format."
+        )
+    return content, found
+
+
+@torch.no_grad()
+def difference(network: nn.Module, run: Run) -> float:
+    """The largest difference between two outputs, over the largest value if above 1, on batches of several sizes."""
+    found = []
+    for batch, size in SIZES[network.spatial_dims]:
+        image = example_image(network, batch, size)
+        expected = network(image)
+        found.append((run(image) - expected).abs().max() / expected.abs().max().clamp(min=1))
+    return torch.stack(found).max().item()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's description."""
+    described = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__.splitlines()[0])
+    described.add_argument("bundle", metavar="BUNDLE", help="the name of a bundle, its folder, or its package")
+    described.add_argument("--format", choices=FORMATS, default="torchscript")
+    described.add_argument("--output", type=Path, required=True, metavar="FILE")
+    described.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the bundle's own")
+    described.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                           help="settings of inference.yaml that the weights were trained with")  # fmt: skip
+    return described
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export from the command line."""
+    say_in_one_line()
+    options = parser().parse_args(arguments)
+    folder = find_bundle(options.bundle)
+    network = open_network(folder, options.checkpoint, parse_overrides(options.override))
+    content, found = exported(network, options.format, about(folder, network))
+    write_bytes(options.output, content)
+    print(f"{options.output}: {options.format}, {len(content) / 1e6:.1f} MB, differs from the network by {found:.1e}")
+
+
+if __name__ == "__main__":
+    main()
