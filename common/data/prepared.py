@@ -144,13 +144,19 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write ``array`` as compressed NIfTI in one step: integers and masks as uint8, all else as float32."""
-    kind = np.uint8 if array.dtype.kind in "bui" else np.float32
+    """Write ``array`` as NIfTI in one step: floats as float32, whole numbers and masks as uint8, int32 if they need it.
+
+    A name that ends with .gz is compressed.
+    """
+    whole = array.dtype.kind in "bui"
+    small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
+    kind = np.uint8 if small else np.int32 if whole else np.float32
     image = nib.Nifti1Image(np.ascontiguousarray(array, dtype=kind), affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
+    content = image.to_bytes()
+    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if str(path).endswith(".gz") else content)
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -86,8 +86,7 @@ def warped_image(array: np.ndarray, ddf: Tensor, case: Case) -> np.ndarray:
     mode = "bilinear" if array.dtype.kind == "f" else "nearest"
     batch = to_batch(array, case.spatial_dims).float()
     warped = _from_batch(warp(batch, ddf, mode=mode)[:, 0], case)
-    # values above 255 are stored as float32, which `save_image` keeps as they are
-    return warped.astype(np.uint8) if array.dtype == np.uint8 else warped
+    return warped.astype(array.dtype)
 
 
 def _from_batch(maps: Tensor, case: Case) -> np.ndarray:

@@ -82,7 +82,17 @@ class Framing:
     crop_size: int | Sequence[int] | str | None = None
     center: str | Sequence[float] = "image"
     network_size: Sequence[int] | None = None
-    percentiles: tuple[float, float] = (0.0, 100.0)
+    percentiles: Sequence[float] = (0.0, 100.0)
+
+    def __post_init__(self) -> None:
+        try:
+            low, high = map(float, self.percentiles)
+        except (TypeError, ValueError):
+            low, high = 0.0, 0.0
+        if not 0 <= low < high <= 100:
+            raise InputError(
+                f"percentiles is {self.percentiles!r}; give two numbers from 0 to 100, the lower one first."
+            )
 
     def boxes(self, moving: np.ndarray, fixed: np.ndarray, dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return start and size of the region in images (i, j, ...) whose first ``dims`` axes are registered."""

@@ -2,18 +2,22 @@
 
 from ..lazy import attributes
 from .displacement import read_displacement, to_physical, to_voxels, write_displacement
-from .images import MedicalImage, read_affine, read_image, read_label, stem
+from .fields import Field, read_field, write_field
+from .images import MedicalImage, read_affine, read_frames, read_image, read_label, stem, write_image
 from .pairs import NativePair, read_pair
 
 # readers need no torch
 __getattr__ = attributes(__name__, dict.fromkeys(["file_hash", "load_weights", "save_weights"], "weights"))
 __all__ = [
+    "Field",
     "MedicalImage",
     "NativePair",
     "file_hash",
     "load_weights",
     "read_affine",
     "read_displacement",
+    "read_field",
+    "read_frames",
     "read_image",
     "read_label",
     "read_pair",
@@ -22,4 +26,6 @@ __all__ = [
     "to_physical",
     "to_voxels",
     "write_displacement",
+    "write_field",
+    "write_image",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,15 @@ import nibabel as nib
 import numpy as np
 
 from ..data.geometry import spacing_of
-from ..data.prepared import UNREADABLE
+from ..data.prepared import UNREADABLE, save_image
 from ..errors import InputError
+from .dicom import DICOM, is_dicom, read_series
 from .geometry import RAS_TO_LPS, nifti_affine
+from .itk_transforms import quiet_itk
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,23 +36,40 @@ class MedicalImage:
 
 
 def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
-    """Read the image at ``path`` (.nii, .nii.gz, .mha, .mhd, .nrrd) as float32.
+    """Read the image at ``path`` (.nii, .nii.gz, .mha, .mhd, .nrrd, or a DICOM series) as float32.
 
     Args:
-        channel: of a 4D file, which of its images; None refuses such a file.
+        path: of a DICOM series its folder, or any of its files, see `dicom`.
+        channel: of a 4D file or series, which of its images (of a cine, the frame); None refuses such a file.
 
     Raises:
         InputError: no such file or channel, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or
             constant.
     """
-    image = _read(Path(path), channel)
-    array = image.array.astype(np.float32)
+    return _checked(_read(Path(path), channel))
+
+
+def read_frames(path: str | Path) -> list[MedicalImage]:
+    """Read all images of a 4D file or series (a cine), each as `read_image` gives it; of any other file the only one.
+
+    Raises:
+        InputError: as `read_image`, or more than 4 axes.
+    """
+    array, affine = _read_all(Path(path))
+    if array.ndim not in (2, 3, 4):
+        raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
+    frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else [array]
+    return [_checked(MedicalImage(frame, affine, Path(path))) for frame in frames]
+
+
+def _checked(image: MedicalImage) -> MedicalImage:
+    array, path = image.array.astype(np.float32), image.path
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         raise InputError(f"{path}: {count} voxels are NaN or infinite; replace them, for instance by 0.")
     if array.min() == array.max():
         raise InputError(f"{path}: every voxel is {array.flat[0]:g}, so there is nothing to register; check the file.")
-    return MedicalImage(array, image.affine, image.path)
+    return MedicalImage(array, image.affine, path)
 
 
 def read_label(path: str | Path) -> MedicalImage:
@@ -64,6 +84,19 @@ def read_label(path: str | Path) -> MedicalImage:
         raise InputError(f"{path}: a label map has whole numbers only; was it interpolated, or is it an image?")
     small = rounded.min() >= 0 and rounded.max() <= 255
     return MedicalImage(rounded.astype(np.uint8 if small else np.int32), image.affine, image.path)
+
+
+def write_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> Path:
+    """Write ``array`` (i, j) or (i, j, k) as NIfTI, atomically: floats as float32, whole numbers in a type that fits.
+
+    Raises:
+        InputError: another ending than .nii.gz or .nii, or no right to write.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(NIFTI):
+        raise InputError(f"{path}: an image is written as NIfTI; give a name with .nii.gz.")
+    save_image(path, array, affine)
+    return path
 
 
 def read_affine(path: str | Path) -> np.ndarray:
@@ -86,24 +119,12 @@ def stem(path: str | Path) -> str:
 
 
 def _ending(path: Path) -> str | None:
-    return next((ending for ending in sorted(NIFTI + ITK, key=len) if path.name.lower().endswith(ending)), None)
+    known = sorted(NIFTI + ITK + DICOM, key=len)
+    return next((ending for ending in known if path.name.lower().endswith(ending)), None)
 
 
 def _read(path: Path, channel: int | None = None) -> MedicalImage:
-    ending = _ending(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file.")
-    if ending is None:
-        raise InputError(f"{path}: unknown format; give one of {', '.join(NIFTI + ITK)}.")
-    try:
-        array, affine = _read_nifti(path) if ending in NIFTI else _read_itk(path)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
+    array, affine = _read_all(path)
     if array.ndim == 4 and channel is not None:
         if not 0 <= channel < array.shape[3]:
             raise InputError(f"{path}: {array.shape[3]} channels, but channel {channel} is asked for; check the file.")
@@ -116,6 +137,38 @@ def _read(path: Path, channel: int | None = None) -> MedicalImage:
     return MedicalImage(array, affine, path)
 
 
+def _read_all(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file.")
+    reader = _reader(path)
+    try:
+        array, affine = reader(path)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    return array, affine
+
+
+def _reader(path: Path) -> Callable[[Path], tuple[np.ndarray, np.ndarray]]:
+    ending = _ending(path)
+    if path.is_file() and ending in NIFTI:
+        return _read_nifti
+    if path.is_file() and ending in ITK:
+        return _read_itk
+    if is_dicom(path):
+        return read_series
+    if path.suffix.lower() in PICTURES:
+        raise InputError(
+            f"{path}: unknown format; a picture does not say where it lies in space: convert it to NIfTI with its "
+            "true spacing."
+        )
+    raise InputError(f"{path}: unknown format; give one of {', '.join(NIFTI + ITK)}, or a DICOM series.")
+
+
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     image = nib.load(path)
     if image.get_data_dtype().fields:
@@ -124,15 +177,8 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with warnings.catch_warnings():
-        # ITK's wrapping raises DeprecationWarnings from C and crashes where warnings are errors
-        warnings.simplefilter("ignore")
-        import itk
-
-        try:
-            image = itk.imread(str(path))
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+    with quiet_itk() as itk:
+        image = itk.imread(str(path))
         if image.GetNumberOfComponentsPerPixel() != 1:
             raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
         array = itk.array_from_image(image).T

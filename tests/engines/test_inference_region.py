@@ -101,3 +101,9 @@ def test_a_label_is_cut_as_the_image_is_and_keeps_its_values() -> None:
     doubled = Framing(network_size=(16, 8)).cut_label(label, box)
     np.testing.assert_array_equal(doubled[::2, ::2], cut)
     np.testing.assert_array_equal(doubled[1::2, 1::2], cut)
+
+
+@pytest.mark.parametrize("percentiles", [[99, 1], [0, 101], [5], "low", None])
+def test_percentiles_that_make_no_sense_are_refused(percentiles: object) -> None:
+    with pytest.raises(InputError, match="give two numbers from 0 to 100"):
+        Framing(percentiles=percentiles)
