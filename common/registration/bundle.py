@@ -1,0 +1,184 @@
+"""A bundle on disk, opened: its network with weights, and how images are brought to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from monai.bundle import ConfigParser
+from torch import nn
+
+from ..engines.inference_region import Framing
+from ..errors import InputError, input_error_in
+from ..io.weights import load_weights
+from ..overrides import refuse_unknown
+
+CONFIGS = ("inference.yaml", "inference.json")
+FRAMING = ("crop_size", "center", "network_size")
+
+
+@dataclass(frozen=True, eq=False)
+class OpenBundle:
+    """What `open_bundle` read.
+
+    Attributes:
+        name: of the folder; version: of its metadata, "unknown" without one.
+        network: a `RegistrationNetwork` in eval mode on ``device``, its weights loaded strictly from ``weights``.
+        spatial_dims: 2 registers slice by slice.
+        spacing: of the network's voxels, mm, one number for each of its axes; None is the fixed image's own.
+        axes: "stored", those of the fixed image, or "RAS".
+        framing: the part of the images that the network sees.
+        batch_size: slices that go through the network at once.
+    """
+
+    name: str
+    network: nn.Module
+    spatial_dims: int
+    spacing: tuple[float, ...] | None
+    axes: str
+    framing: Framing
+    folder: Path
+    version: str
+    weights: Path
+    device: torch.device
+    batch_size: int = 16
+
+
+def open_bundle(folder: str | Path, device: str | torch.device = "cpu", **overrides: Any) -> OpenBundle:
+    """Open the bundle in ``folder`` by its ``configs/inference.yaml`` (or ``.json``).
+
+    A config is a program: MONAI evaluates its expressions. Open only bundles that you trust.
+
+    Args:
+        device: where the network runs.
+        overrides: settings of the config, as in ``center="detect"``.
+
+    Raises:
+        InputError: no bundle, an unknown setting, a config that cannot be read, or weights missing or of another
+            network.
+    """
+    folder = Path(folder).resolve()
+    file = _config(folder)
+    parser = _parser(file, folder, overrides)
+    device, weights = _device(device), Path(str(_content(parser, "checkpoint", file)))
+    network = _content(parser, "network_def", file)
+    dims = int(network.spatial_dims)
+    return OpenBundle(
+        name=folder.name,
+        network=load_weights(network, weights).to(device).eval(),
+        spatial_dims=dims,
+        spacing=_spacing(_optional(parser, "registration::spacing", file), dims),
+        axes=_axes(_optional(parser, "registration::axes", file) or "stored"),
+        framing=_framing(parser, file),
+        folder=folder,
+        version=_version(folder),
+        weights=weights,
+        device=device,
+        batch_size=int(_optional(parser, "inferer::batch_size", file) or 16),
+    )
+
+
+def _config(folder: Path) -> Path:
+    for name in CONFIGS:
+        if (folder / "configs" / name).is_file():
+            return folder / "configs" / name
+    what = "no configs/inference.yaml or .json in it" if folder.is_dir() else "no such folder"
+    raise InputError(f"{folder}: {what}; give the folder of a bundle.")
+
+
+def _parser(file: Path, folder: Path, overrides: Mapping[str, Any]) -> ConfigParser:
+    try:
+        parser = ConfigParser(ConfigParser.load_config_files([str(file)]))
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{file}: cannot be read ({_first_line(error)}); is it whole?") from error
+    if "network_def" not in parser:
+        raise InputError(f"{file}: has no network_def; give a bundle for registration.")
+    if overrides:
+        refuse_unknown([str(file)], overrides)
+    parser.update({"bundle_root": str(folder), **{key.replace("#", "::"): v for key, v in overrides.items()}})
+    return parser
+
+
+def _content(parser: ConfigParser, key: str, file: Path) -> Any:
+    return _guarded(lambda: parser.get_parsed_content(key), file)
+
+
+def _optional(parser: ConfigParser, key: str, file: Path) -> Any:
+    return _content(parser, key, file) if key in parser else None
+
+
+def _guarded(action: Any, file: Path) -> Any:
+    """Say in one line what a config's own code raises."""
+    try:
+        return action()
+    except Exception as error:  # whatever a config's expressions raise
+        raise input_error_in(error) or InputError(f"{file}: {_first_line(_cause(error))}; check the bundle.") from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _framing(parser: ConfigParser, file: Path) -> Framing:
+    values = {key: _optional(parser, key, file) for key in FRAMING}
+    values["center"] = values["center"] or "image"
+    if (size := values["network_size"]) is not None:
+        values["network_size"] = [int(n) for n in _numbers(size)]
+        if min(values["network_size"], default=0) < 2:
+            raise InputError(f"network_size is {size!r}; give a list of voxels, or null to leave them as they are.")
+    percentiles = _optional(parser, "percentiles", file)
+    return Framing(**values) if percentiles is None else Framing(**values, percentiles=percentiles)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """A list of finite numbers; empty if it is none."""
+    try:
+        numbers = tuple(float(v) for v in value)
+    except (TypeError, ValueError):
+        return ()
+    return numbers if all(map(isfinite, numbers)) else ()
+
+
+def _spacing(value: Any, dims: int) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    numbers = _numbers([value] * dims if isinstance(value, (int, float)) else value)
+    if len(numbers) != dims or min(numbers) <= 0:
+        raise InputError(f"spacing is {value!r}; give {dims} lengths in mm, one, or null for the fixed image's own.")
+    return numbers
+
+
+def _axes(value: Any) -> str:
+    if value not in ("stored", "RAS"):
+        raise InputError(f"axes is {value!r}; give stored or RAS.")
+    return value
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device is {name!r}; give cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device is {name!r}, but PyTorch sees no GPU here; give cpu.")
+    return device
+
+
+def _version(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"

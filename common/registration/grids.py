@@ -1,0 +1,175 @@
+"""The grid on which a network sees the fixed image, what other images look like on it, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from ..data.geometry import resample, resampled_shape, spacing_of
+from ..engines.inference_region import Region
+from ..errors import InputError
+from ..io.fields import Field
+from ..io.geometry import same_grid
+from ..io.images import MedicalImage
+from ..physical import warp_image
+
+IDENTITY = nib.orientations.axcodes2ornt("RAS")
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkGrid:
+    """A grid over a fixed image: its axes turned to those of the network, then resampled about its centre.
+
+    Attributes:
+        fixed: the image that it lies over.
+        turn: nibabel's orientation that leads from the stored to the turned axes.
+        turned: shape and (4, 4) affine of the turned image, whose voxels are the native ones.
+        shape, affine: of the resampled grid.
+        spatial_dims: of the network; with 2 the last turned axis of a stack runs across its slices.
+    """
+
+    fixed: MedicalImage
+    turn: np.ndarray
+    turned: tuple[tuple[int, ...], np.ndarray]
+    shape: tuple[int, ...]
+    affine: np.ndarray
+    spatial_dims: int
+
+    @classmethod
+    def over(
+        cls,
+        fixed: MedicalImage,
+        spatial_dims: int,
+        spacing: Sequence[float] | None = None,
+        axes: str = "stored",
+        slice_axis: int | None = None,
+    ) -> NetworkGrid:
+        """Lay the grid over ``fixed``.
+
+        Args:
+            spacing: of the resampled voxels, mm, for the first axes; None keeps the image's own.
+            axes: "stored" or "RAS".
+            slice_axis: of a volume that a 2D network registers; None is `slice_axis_of`.
+
+        Raises:
+            InputError: an image that the network cannot take, or a slice axis that it does not have.
+        """
+        turn = _turn(fixed, spatial_dims, axes, slice_axis)
+        affine = fixed.affine @ nib.orientations.inv_ornt_aff(turn, (*fixed.array.shape, 1)[:3])
+        shape = tuple(nib.orientations.apply_orientation(fixed.array, turn[: fixed.array.ndim]).shape)
+        new, placed = shape, affine
+        if spacing is not None:
+            sizes = resampled_shape(shape[:spatial_dims], spacing_of(affine)[:spatial_dims], spacing)
+            if min(sizes) < 2:
+                raise InputError(f"{fixed.path}: at {list(spacing)} mm only {list(sizes)} voxels are left; give less.")
+            # one voxel of each column is enough to learn the affine
+            placed = resample(np.broadcast_to(np.float32(0), shape), affine, spacing, order=0)[1]
+            new = (*sizes, *shape[spatial_dims:])
+        return cls(fixed, turn, (shape, affine), new, placed, spatial_dims)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Voxel size in mm along each axis."""
+        return spacing_of(self.affine)[: len(self.shape)]
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The stored axis across the slices that a 2D network registers one by one; None elsewhere."""
+        stack = self.spatial_dims == 2 and len(self.shape) == 3
+        return int(np.argmax(self.turn[:, 0] == 2)) if stack else None
+
+    def bring(self, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``image`` on this grid and, bool, where it is seen there; elsewhere it has its smallest value.
+
+        An image on the fixed image's own grid is turned and resampled voxel by voxel, any other is matched in space.
+
+        Args:
+            order: 1 for images, averaged where voxels grow; 0 for labels, which are 0 where they are not seen.
+        """
+        if image.array.shape == self.fixed.array.shape and same_grid(image.affine, self.fixed.affine):
+            return self.bring_same(image, order), np.ones(self.shape, bool)
+        array, affine = (image.array, image.affine) if order == 0 else self._coarsened(image)
+        nowhere = Field(np.zeros((*self.shape, len(self.shape)), np.float32), self.affine)
+        seen = warp_image(np.ones(array.shape, np.float32), affine, nowhere) > 0.5
+        values = warp_image(array, affine, nowhere, order=order)
+        return (_filled(values, seen, self.spatial_dims) if order else values), seen
+
+    def bring_same(self, image: MedicalImage, order: int = 1) -> np.ndarray:
+        """Return an image on the fixed image's own grid, turned and resampled to this one."""
+        turned = np.ascontiguousarray(nib.orientations.apply_orientation(image.array, self.turn[: image.array.ndim]))
+        if self.shape == turned.shape and same_grid(self.affine, self.turned[1]):
+            return turned
+        return resample(turned, self.turned[1], self.spacing[: self.spatial_dims], order)[0]
+
+    def _coarsened(self, image: MedicalImage) -> tuple[np.ndarray, np.ndarray]:
+        """Average voxels that are much smaller than this grid's, so that sampling them leaves out none."""
+        wanted = [max(own, self._step_along(image.affine, axis)) for axis, own in enumerate(image.spacing)]
+        wanted = [w if w > 1.5 * own else own for w, own in zip(wanted, image.spacing, strict=True)]
+        if wanted == list(image.spacing):
+            return image.array, image.affine
+        return resample(image.array, image.affine, wanted)
+
+    def _step_along(self, affine: np.ndarray, axis: int) -> float:
+        """This grid's voxel size along another image's axis: that of the axis nearest to it."""
+        direction = affine[:3, axis] / np.linalg.norm(affine[:3, axis])
+        ours = self.affine[:3, : len(self.shape)] / np.array(self.spacing)
+        return self.spacing[int(np.abs(direction @ ours).argmax())]
+
+    def in_turned(self, region: Region) -> Region:
+        """``region`` of this grid's voxels as one of the turned native voxels."""
+        axes = range(len(region.shape))
+        step = [self.spacing[a] / spacing_of(self.turned[1])[a] for a in axes]
+        first = [(self.turned[0][a] - 1) / 2 - (self.shape[a] - 1) / 2 * step[a] for a in axes]
+        return Region(
+            tuple(f + r * s for f, r, s in zip(first, region.first, step, strict=True)),
+            tuple(r * s for r, s in zip(region.step, step, strict=True)),
+            region.shape,
+        )
+
+    def back(self, array: np.ndarray) -> np.ndarray:
+        """Turn an array (*turned shape, ...) back to the fixed image's stored axes."""
+        turn = self.turn[: len(self.turned[0])]
+        inverse = nib.orientations.ornt_transform(IDENTITY[: len(turn)], turn)
+        return np.ascontiguousarray(nib.orientations.apply_orientation(array, inverse))
+
+
+def slice_axis_of(image: MedicalImage) -> int:
+    """The axis across the slices of a volume: a lone slice's, else the one of the largest spacing, else the last."""
+    if 1 in image.array.shape:
+        return max(axis for axis, n in enumerate(image.array.shape) if n == 1)
+    largest = max(image.spacing)
+    return max(axis for axis, step in enumerate(image.spacing) if step > 0.99 * largest)
+
+
+def _turn(fixed: MedicalImage, spatial_dims: int, axes: str, slice_axis: int | None) -> np.ndarray:
+    shape = list(fixed.array.shape)
+    if spatial_dims == 3:
+        if len(shape) == 2 or min(shape) < 2:
+            raise InputError(f"{fixed.path}: shape {shape} is no volume; use a bundle for 2D images.")
+        return nib.orientations.io_orientation(fixed.affine) if axes == "RAS" else IDENTITY
+    if len(shape) == 2:
+        if slice_axis is not None:
+            raise InputError(f"{fixed.path}: a 2D image has no slice axis; leave out --slice-axis.")
+        return IDENTITY
+    across = slice_axis_of(fixed) if slice_axis is None else slice_axis
+    if across not in (0, 1, 2):
+        raise InputError(f"slice axis is {across!r}; give 0, 1 or 2.")
+    order = [axis for axis in range(3) if axis != across] + [across]
+    if min(shape[axis] for axis in order[:2]) < 2:
+        raise InputError(f"{fixed.path}: shape {shape} has no slices across axis {across}; give another --slice-axis.")
+    return np.array([[order.index(axis), 1.0] for axis in range(3)])
+
+
+def _filled(values: np.ndarray, seen: np.ndarray, spatial_dims: int) -> np.ndarray:
+    """Give what is not seen the smallest value that is, slice by slice in 2D, so that it changes no range.
+
+    So too what is as small but for rounding: a slice of nothing else would be scaled to [0, 1] like any other.
+    """
+    axes = tuple(range(spatial_dims))
+    low = np.min(values, axis=axes, keepdims=True, where=seen, initial=np.inf)
+    low = np.where(np.isfinite(low), low, 0)
+    rounding = 1e-6 * float(np.ptp(values))
+    return np.where(seen & (values > low + rounding), values, low).astype(np.float32)

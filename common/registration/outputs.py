@@ -1,0 +1,108 @@
+"""The files of a registration, all of them or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.prepared import write_bytes
+from ..errors import InputError
+from ..io.fields import FORMATS, write_field
+from ..io.images import write_image
+from ..io.points import POINTS, write_points
+from .outcome import Outcome
+from .picture import draw
+
+
+def check_format(format: str, dims: int) -> None:
+    """Refuse a format of fields that there is not, before the work is done.
+
+    Raises:
+        InputError: naming it.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format {format!r} is unknown; choose one of {', '.join(FORMATS)}.")
+    if format == "l2r" and dims == 2:
+        raise InputError("format 'l2r' has no fields of 2D images; choose another.")
+
+
+def write_outcome(
+    outcome: Outcome,
+    report: Mapping[str, Any],
+    output: str | Path,
+    name: str,
+    format: str = "nifti",
+    points: Path | None = None,
+) -> list[Path]:
+    """Write ``name``_warped.nii.gz and so on to the folder ``output``; return the files.
+
+    Args:
+        report: numbers to write as ``name``.json and beside the picture.
+        format: of the fields, see `io.fields`.
+        points: the file that the outcome's points were read from.
+
+    Raises:
+        InputError: a file cannot be written; none is, then.
+    """
+    with staged(Path(output)) as folder:
+        for key, array in _images(outcome).items():
+            write_image(folder / f"{name}_{key}.nii.gz", array, outcome.fixed.affine)
+        ending = FORMATS[format][0]
+        write_field(folder / f"{name}_field{ending}", outcome.field, format)
+        write_field(folder / f"{name}_inverse_field{ending}", outcome.inverse[0], format)
+        if points is not None:
+            file = folder / f"{name}_points{_ending(points)}"
+            write_points(file, points, outcome.points, outcome.warped_points[0])
+        write_bytes(folder / f"{name}.png", draw(outcome, report))
+        write_bytes(folder / f"{name}.json", (json.dumps(_plain(report), indent=1) + "\n").encode())
+        names = sorted(path.name for path in folder.iterdir())
+    return [Path(output) / each for each in names]
+
+
+def _images(outcome: Outcome) -> dict[str, np.ndarray]:
+    label = {} if outcome.warped_label is None else {"warped_label": outcome.warped_label}
+    return {"warped": outcome.warped, **label, "jacobian": outcome.jacobian, **outcome.registration.maps}
+
+
+def _ending(points: Path) -> str:
+    return next(ending for ending in sorted(POINTS, key=len, reverse=True) if points.name.lower().endswith(ending))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: null."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=output))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
+    try:
+        yield folder
+        for path in sorted(folder.iterdir()):
+            os.replace(path, output / path.name)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

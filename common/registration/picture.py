@@ -1,0 +1,217 @@
+"""A picture of a registration to look at: images, what they differ by, the motion, and where to trust it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from .outcome import Outcome
+from .view import View, choose_view
+
+COLUMNS, PANEL, BAR, TITLE = 4, 3.0, 0.45, 0.6  # inches, but for the first
+WARPED = "#29b6f6"
+FOLDED = "#000000"
+GRID = "grid, p + u(p)"
+VOLUME = (0.25, 4.0)  # of the Jacobian determinants shown
+LINES = 28  # of the grid, along the longer side
+SETTINGS = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5,
+            "axes.titleweight": "bold", "xtick.labelsize": 8, "axes.linewidth": 0.6}  # fmt: skip
+MAPS = {
+    "uncertainty_mm": ("uncertainty of u", "standard deviation along an axis, mm", "viridis"),
+    "log_variance": ("log variance of intensity", "log σ², high: noisy", "viridis"),
+    "score": ("score", "0 to 1, high: trusted", "cividis"),
+    "label_uncertainty": ("label uncertainty", "summed over classes, high: unsure", "viridis"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One image of the picture; without ``colours`` it is an image in grey, with it it has a colour bar."""
+
+    title: str
+    values: np.ndarray
+    norm: Normalize
+    colours: Any = None
+    unit: str = ""
+
+
+def draw(outcome: Outcome, report: Mapping[str, Any]) -> bytes:
+    """Return the picture as a PNG; ``report`` as `numbers` and `about` give it."""
+    view = choose_view(outcome)
+    with matplotlib.rc_context(SETTINGS):
+        figure = _figure(outcome, report, view)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _figure(outcome: Outcome, report: Mapping[str, Any], view: View) -> Figure:
+    rows = [_images(outcome, view), _changes(outcome, view), _maps(outcome, view)]
+    shape = view.of(outcome.fixed.array).shape
+    aspect = shape[0] * view.spacing[0] / (shape[1] * view.spacing[1])
+    panel = PANEL * min(max(aspect, 0.4), 1.6)
+    heights = [panel + 0.35, panel + 0.35 + BAR, max(panel + 0.35 + BAR, 2.2)]
+    figure = Figure(figsize=(COLUMNS * PANEL + 0.4, sum(heights) + TITLE))
+    _heading(figure, outcome, report, view)
+    tops = np.subtract(figure.get_figheight() - TITLE - 0.28, np.cumsum([0, *heights]))
+    for panels, top in zip(rows, tops, strict=False):
+        for column, each in enumerate(panels):
+            _panel(figure, (column, top, panel), each, view, outcome)
+    place = 0.4 + len(rows[-1]) * PANEL, tops[2]
+    figure.text(*_share(figure, place), _summary(report), va="top", linespacing=1.7)
+    return figure
+
+
+def _panel(figure: Figure, place: tuple[int, float, float], panel: Panel, view: View, outcome: Outcome) -> None:
+    column, top, tall = place
+    left, size = 0.26 + column * PANEL, (PANEL - 0.12, tall)
+    axis = figure.add_axes((*_share(figure, (left, top - tall)), *_share(figure, size)))
+    _show(axis, panel, view)
+    if panel.colours is not None:
+        below = _share(figure, (left + 0.25, top - tall - 0.16)), _share(figure, (PANEL - 0.62, 0.08))
+        _bar(figure, axis, (*below[0], *below[1]), panel.unit)
+    if panel.title == GRID:
+        _grid(axis, view.moved(outcome), view)
+    if panel.title in ("warped", "fixed") and outcome.warped_label is not None:
+        _outline(axis, view.of(outcome.warped_label))
+
+
+def _share(figure: Figure, inches: tuple[float, float]) -> tuple[float, float]:
+    """Inches as parts of the figure."""
+    return tuple(float(part / whole) for part, whole in zip(inches, figure.get_size_inches(), strict=True))
+
+
+def _images(outcome: Outcome, view: View) -> list[Panel]:
+    fixed, moving = _window(outcome.fixed.array, outcome), _window(outcome.unmoved, outcome)
+    return [
+        Panel("moving", view.of(outcome.unmoved), moving),
+        Panel("fixed", view.of(outcome.fixed.array), fixed),
+        Panel("warped", view.of(outcome.warped), moving),
+        Panel(GRID, view.of(outcome.fixed.array), fixed),
+    ]
+
+
+def _changes(outcome: Outcome, view: View) -> list[Panel]:
+    fixed, moving = _window(outcome.fixed.array, outcome), _window(outcome.unmoved, outcome)
+    images = [np.clip(moving(view.of(image)).data, 0, 1) for image in (outcome.unmoved, outcome.warped)]
+    target = np.clip(fixed(view.of(outcome.fixed.array)).data, 0, 1)
+    before, after = (np.abs(target - image) for image in images)
+    errors = Normalize(0, max(float(np.percentile(before, 99.5)), 1e-6))
+    length = view.of(np.linalg.norm(outcome.field.vectors, axis=-1))
+    jacobian = view.of(np.where(outcome.inner, outcome.jacobian, 1.0))
+    shown = np.where(jacobian > 0, np.clip(jacobian, *VOLUME), VOLUME[0] / 2)  # only what folds is below the scale
+    folding = matplotlib.colormaps["PuOr"].with_extremes(under=FOLDED)
+    unit = "of the grey range"
+    return [
+        Panel("|fixed − moving|", before, errors, "inferno", unit),
+        Panel("|fixed − warped|", after, errors, "inferno", unit),
+        Panel("|u|", length, Normalize(0, max(float(length.max()), 1e-6)), "magma", "mm"),
+        Panel("Jacobian determinant", shown, LogNorm(*VOLUME), folding, "volume; black: folds"),
+    ]
+
+
+def _maps(outcome: Outcome, view: View) -> list[Panel]:
+    found, seen = outcome.registration.maps, view.of(outcome.registration.seen)
+    panels = []
+    for name, (title, unit, colours) in MAPS.items():
+        if name in found:
+            values = np.where(seen, view.of(found[name]), np.nan).astype(float)
+            low, high = (0.0, 1.0) if name == "score" else np.nanpercentile(values, [0, 99.5])
+            low = 0.0 if name in ("uncertainty_mm", "label_uncertainty") else low
+            panels.append(Panel(title, values, Normalize(low, max(high, low + 1e-6)), colours, unit))
+    return panels[: COLUMNS - 1]
+
+
+def _window(image: np.ndarray, outcome: Outcome) -> Normalize:
+    """Grey from the 0.5th to the 99.5th percentile of what the network saw."""
+    low, high = np.percentile(image[outcome.registration.seen], [0.5, 99.5])
+    return Normalize(low, high if high > low else low + 1)
+
+
+def _show(axis: Axes, panel: Panel, view: View) -> None:
+    axis.set(xticks=[], yticks=[])
+    axis.set_facecolor("#e8ebee")
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    aspect = view.spacing[0] / view.spacing[1]
+    axis.imshow(panel.values, cmap=panel.colours or "gray", norm=panel.norm, interpolation="none", aspect=aspect)
+    axis.set_title(panel.title, pad=4)
+    if panel.title != "moving":
+        return
+    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"), (0.5, 0.98, "center", "top"),
+              (0.5, 0.02, "center", "bottom"))  # fmt: skip
+    for (x, y, ha, va), letter in zip(places, view.letters, strict=True):
+        text = axis.text(x, y, letter, color="white", ha=ha, va=va, transform=axis.transAxes, fontweight="bold")
+        text.set_path_effects([withStroke(linewidth=2, foreground="black")])
+
+
+def _bar(figure: Figure, axis: Axes, place: tuple[float, float, float, float], unit: str) -> None:
+    image = axis.images[0]
+    bar = figure.colorbar(image, cax=figure.add_axes(place), orientation="horizontal")
+    if isinstance(image.norm, LogNorm):
+        bar.set_ticks([0.25, 0.5, 1, 2, 4], labels=["1/4", "1/2", "1", "2", "4"])
+        bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+    bar.set_label(unit, fontsize=8, labelpad=1)
+
+
+def _grid(axis: Axes, moved: np.ndarray, view: View) -> None:
+    """Draw where the lines of a grid over the fixed image lie in the moving image."""
+    rows, columns = np.meshgrid(*[np.arange(n) for n in moved.shape[1:]], indexing="ij")
+    down, right = rows + moved[0] / view.spacing[0], columns + moved[1] / view.spacing[1]
+    step = [max(1, round(max(moved.shape[1:]) / LINES * max(view.spacing) / s)) for s in view.spacing]
+    for k in range(0, moved.shape[1], step[0]):
+        axis.plot(right[k], down[k], color="#ffd23f", linewidth=0.6)
+    for k in range(0, moved.shape[2], step[1]):
+        axis.plot(right[:, k], down[:, k], color="#ffd23f", linewidth=0.6)
+    axis.set(xlim=(-0.5, moved.shape[2] - 0.5), ylim=(moved.shape[1] - 0.5, -0.5))
+
+
+def _outline(axis: Axes, label: np.ndarray) -> None:
+    for value in np.unique(label[label > 0]):
+        mask = (label == value).astype(float)
+        if mask.min() < 0.5 and min(mask.shape) > 1:
+            axis.contour(mask, levels=[0.5], colors=[WARPED], linewidths=1.1)
+
+
+def _heading(figure: Figure, outcome: Outcome, report: Mapping[str, Any], view: View) -> None:
+    high, bundle = figure.get_figheight(), report["bundle"]
+    where = "" if view.across is None else f", slice {view.index} across axis {view.across} (counted from 0)"
+    label = "; blue: warped label" if outcome.warped_label is not None else ""
+    title = f"{outcome.moving.path.name} → {outcome.fixed.path.name}{where}"
+    below = f"{bundle['name']} {bundle['version']}; all on the grid of the fixed image{label}"
+    figure.text(*_share(figure, (0.26, high - 0.12)), title, fontsize=11, fontweight="bold", va="top")
+    figure.text(*_share(figure, (0.26, high - 0.36)), below, va="top")
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    before, after = report["similarity"]["before"], report["similarity"]["after"]
+    lines = [
+        _change("squared difference", before, after, "mean_squared_error"),
+        _change("local correlation", before, after, "local_correlation"),
+        _change("mutual information", before, after, "mutual_information"),
+        f"|u|: mean {_text(report['displacement_mm']['mean'])}, largest {_text(report['displacement_mm']['max'])} mm",
+        f"folded: {_text(report['folding_percent'])} %",
+        f"u then its inverse: {_text(report['inverse_consistency_mm']['mean'])} mm off on average",
+    ]
+    if "uncertainty_mm" in report["maps"]:
+        lines.append(f"uncertainty of u: mean {_text(report['maps']['uncertainty_mm']['mean'])} mm")
+    return "\n".join([*lines, f"network: {_text(report['network']['seconds'])} s"])
+
+
+def _change(what: str, before: Mapping[str, float], after: Mapping[str, float], key: str) -> str:
+    return f"{what}: {_text(before[key])} → {_text(after[key])}"
+
+
+def _text(value: float) -> str:
+    return f"{value:.3g}" if isfinite(value) else "not computable"

@@ -1,0 +1,31 @@
+"""Bad requests: one line for the client, and the server lives on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InputError
+
+
+@contextmanager
+def refusing(folder: str | Path = "") -> Iterator[None]:
+    """Answer an InputError by status 400 and its line, in which files of ``folder`` go by their names.
+
+    Inside a web server of Starlette (MONAI Label's) that is its HTTPException; elsewhere the InputError passes.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise refusal(str(error), folder) from error
+
+
+def refusal(line: str, folder: str | Path = "", status: int = 400) -> Exception:
+    """The exception that ends a request with ``line``: where a client is told no paths of the server."""
+    if str(folder) not in ("", "."):
+        line = line.replace(f"{folder}/", "")
+    # a bundle needs no web server, so it only uses the one that it is run by
+    starlette = sys.modules.get("starlette.exceptions")
+    return InputError(line) if starlette is None else starlette.HTTPException(status, line)

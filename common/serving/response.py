@@ -1,0 +1,101 @@
+"""From a prediction to what the client gets: one image on the fixed image's grid, and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..engines.channels import name_of
+from ..engines.inference_cases import Case
+from ..engines.inference_output import OUTSIDE, label_maps, warped_image
+from ..errors import InputError
+from ..io import to_physical
+from ..io.fields import Field
+from ..physical import jacobian_determinant
+from .numbers import numbers_of
+from .refusal import refusing
+
+MAPS = ("displacement_log_variance", "log_variance", "score", "ddf_variance", "label_uncertainty")
+"""The maps that "uncertainty" can stand for, the first that a network has."""
+
+
+class ImageOfPrediction:
+    """The transform behind the network: put the result that was asked for, and nothing else, in ``pred``.
+
+    ``pred`` becomes (1, i, j, k) on the native grid, as it is to be written: nothing is left to resize. ``result``
+    becomes the numbers, see `numbers_of`; ``outputs`` and ``ddf`` hold everything else, see `native_outputs`.
+    """
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return ``data`` with the result in it."""
+        case, channels = data["case"], data["channels"]
+        with refusing():
+            outputs, ddf = native_outputs(case, data["pred"], channels)
+            outputs["jacobian"] = jacobian_determinant(Field(to_physical(ddf, case.affine), case.affine))
+            chosen = map_of(data["result"], channels)
+        image = outputs[chosen]
+        numbers = {"shown": chosen, **numbers_of(case, data["fixed_image"], outputs, ddf)}
+        image = image[..., None] if image.ndim == 2 else image
+        return {**data, "pred": image[None], "outputs": outputs, "ddf": ddf, "result": numbers}
+
+
+def native_outputs(case: Case, pred: Tensor, channels: Sequence[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return what `write_case` writes, by name, as arrays (i, j[, k]), and the field, (D, i, j[, k]) in voxels.
+
+    Args:
+        pred: (S, C, *region.shape).
+    """
+    dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
+    pred = pred.detach().float().cpu()
+    ddf = case.region.place_field(pred[:, :dims], grid)
+    outputs = {"warped": warped_image(case.moving.astype(np.float32), ddf, case)}
+    if case.moving_label is not None:
+        outputs["warped_label"] = warped_image(case.moving_label, ddf, case)
+    for number, name in enumerate(channels):
+        if name in OUTSIDE:
+            placed = case.region.place(pred[:, number : number + 1], grid, OUTSIDE[name])
+            outputs[name] = _unstack(placed[:, 0], case)
+    maps = label_maps(case, pred, channels, grid)
+    return outputs | {name: _unstack(array, case) for name, array in maps.items()}, _unstack(ddf, case)
+
+
+def results_of(channels: Sequence[str], labelled: bool) -> list[str]:
+    """Return what a request can ask for of a network with these channels: with a moving label or without."""
+    named = list(dict.fromkeys(map(name_of, channels)))
+    maps = [name for name in named if name in MAPS]
+    of_label = ["warped_label", *(name for name in named if name == "segmentation")] if labelled else []
+    return ["warped", *(["uncertainty"] if maps else []), "jacobian", *of_label, *maps]
+
+
+def check_result(asked: Any, channels: Sequence[str]) -> str:
+    """Return the result that is asked for: the first of a list, "warped" where nothing is.
+
+    Raises:
+        InputError: a network that has no such map, or a word that means nothing.
+    """
+    asked = (asked[0] if asked else None) if isinstance(asked, list) else asked
+    asked = "warped" if asked in (None, "") else asked
+    given = results_of(channels, labelled=True)
+    if asked == "uncertainty" and asked not in given:
+        raise InputError("this model has no uncertainty map; ask a model that has one, such as hetero or adacs.")
+    if asked not in given:
+        raise InputError(f"result is {asked!r}; this model gives {', '.join(given)}.")
+    return str(asked)
+
+
+def map_of(result: str, channels: Sequence[str]) -> str:
+    """Return the output that ``result`` means: of "uncertainty", the network's first map."""
+    if result != "uncertainty":
+        return result
+    named = set(map(name_of, channels))
+    return next(name for name in MAPS if name in named)
+
+
+def _unstack(maps: Tensor, case: Case) -> np.ndarray:
+    """Turn (S, ...) back into (..., i, j), (..., i, j, k), whichever the native image is."""
+    stack = case.spatial_dims == 2 and case.moving.ndim == 3
+    return (torch.movedim(maps, 0, -1) if stack else maps[0]).numpy()

@@ -1,0 +1,165 @@
+"""The numbers, files and picture of a registration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle
+
+from common.errors import InputError
+from common.io import MedicalImage, read_field
+from common.io.fields import Field
+from common.io.points import read_points
+from common.registration import Registration, open_bundle, outputs, picture, register
+from common.registration.outcome import Outcome, about, numbers
+from common.registration.outputs import check_format, write_outcome
+from common.registration.picture import draw
+from common.registration.view import choose_view
+
+SHAPE, AFFINE = (40, 42, 44), grid_around((40, 42, 44), (1.0, 1.0, 1.0))
+
+
+def of_field(vectors: np.ndarray, affine: np.ndarray = AFFINE, **more: object) -> Outcome:
+    """An outcome of images of noise under a given field."""
+    shape, rng = vectors.shape[:-1], np.random.default_rng(0)
+    images = [MedicalImage(rng.random(shape).astype(np.float32), affine, Path(f"{n}.nii")) for n in ("a", "b")]
+    seen = more.pop("seen", np.ones(shape, bool))
+    return Outcome(*images, Registration(Field(vectors, affine), {}, seen, 1.0, 0.1, (1.0,), (8,), **more))
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> Outcome:
+    moving, fixed = blob(SHAPE, AFFINE, PLACE + MOTION, "moving"), blob(SHAPE, AFFINE, PLACE, "fixed")
+    label = MedicalImage((moving.array > 50).astype(np.int32) * 300, AFFINE, Path("label.nii.gz"))
+    found = register(open_bundle(toy_bundle(tmp_path / "toy")), moving, fixed)
+    (tmp_path / "points.csv").write_text("name,x,y,z\nblob," + ",".join(str(v) for v in PLACE + MOTION) + "\n")
+    return Outcome(moving, fixed, found, label, read_points(tmp_path / "points.csv", "LPS"))
+
+
+def report_of(outcome: Outcome, tmp_path: Path) -> dict[str, object]:
+    return about(outcome, open_bundle(tmp_path / "toy")) | numbers(outcome)
+
+
+def test_a_translation_has_the_numbers_of_one(outcome: Outcome) -> None:
+    found = numbers(outcome)
+    length = np.linalg.norm(MOTION)
+    assert found["displacement_mm"]["mean"] == pytest.approx(length, abs=0.05)
+    assert found["folding_percent"] == 0
+    assert found["jacobian"]["min"] == pytest.approx(1, abs=1e-4)
+    assert found["inverse_consistency_mm"]["max"] < 1e-3
+    before, after = found["similarity"]["before"], found["similarity"]["after"]
+    assert after["mean_squared_error"] < 0.02 * before["mean_squared_error"]
+    assert after["local_correlation"] > before["local_correlation"]
+    assert found["maps"]["uncertainty_mm"]["mean"] == pytest.approx(np.exp(0.25), rel=1e-4)
+    assert found["points"]["seen"] == [True] and found["points"]["residual_mm"][0] < 1e-3
+    assert found["points"]["uncertainty_mm"][0] == pytest.approx(np.exp(0.25), rel=1e-4)
+    np.testing.assert_allclose(outcome.warped_points[0][0], PLACE, atol=0.06)
+
+
+def test_folds_are_counted_but_not_those_at_the_rim() -> None:
+    vectors = np.zeros((20, 20, 20, 3), np.float32)
+    seen = np.zeros((20, 20, 20), bool)
+    seen[5:15, 5:15, 5:15] = True
+    vectors[seen] = (6.0, 0, 0)  # jumps to 0 at the rim, where x - 6 folds
+    outcome = of_field(vectors, grid_around((20, 20, 20), (1, 1, 1)), seen=seen)
+    assert (outcome.jacobian <= 0).any()
+    assert numbers(outcome)["folding_percent"] == 0
+    vectors[8:12, 9:11, 9:11, 0] = np.array([12.0, 6, 0, -6])[::-1, None, None]
+    outcome = of_field(vectors, grid_around((20, 20, 20), (1, 1, 1)), seen=seen)
+    assert numbers(outcome)["folding_percent"] > 0
+
+
+def test_a_slice_of_a_stack_counts_beside_one_that_was_not_seen() -> None:
+    seen = np.ones((9, 8, 4), bool)
+    seen[:, :, 0] = seen[0] = False
+    inner = of_field(np.zeros((9, 8, 4, 3)), grid_around((9, 8, 4), (1, 1, 6)), seen=seen, slice_axis=2).inner
+    assert inner[2:, :, 1:].all() and not inner[:2].any() and not inner[:, :, 0].any()
+
+
+def test_only_folds_are_black() -> None:
+    vectors = np.zeros((12, 12, 2), np.float32)
+    vectors[..., 0] = 0.9 * np.arange(12)[:, None]  # LPS x runs against the first axis: 1 - 0.9
+    squeezed = of_field(vectors, grid_around((12, 12), (1.0, 1.0)))
+    assert np.median(squeezed.jacobian) == pytest.approx(0.1, abs=1e-4)
+    folded = of_field(1.3 * vectors, grid_around((12, 12), (1.0, 1.0)))
+    shown = [picture._changes(each, choose_view(each))[3] for each in (squeezed, folded)]
+    assert (shown[0].values >= shown[0].norm.vmin).all()
+    assert (shown[1].values < shown[1].norm.vmin).all()
+
+
+def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -> None:
+    report = report_of(outcome, tmp_path)
+    for format in ("nifti", "l2r"):
+        folder = tmp_path / format
+        files = write_outcome(outcome, report, folder, "a", format, tmp_path / "points.csv")
+        names = {path.name for path in files}
+        images = ("warped", "warped_label", "jacobian", "uncertainty_mm", "displacement_log_variance")
+        assert names == {f"a_{each}.nii.gz" for each in images} | {
+            "a_field.nii.gz", "a_inverse_field.nii.gz", "a_points.csv", "a.json", "a.png"}  # fmt: skip
+        assert {path.name for path in folder.iterdir()} == names
+        np.testing.assert_allclose(read_field(folder / "a_field.nii.gz").vectors, outcome.field.vectors, atol=1e-4)
+        np.testing.assert_allclose(
+            read_field(folder / "a_inverse_field.nii.gz").vectors, -outcome.field.vectors, atol=1e-3
+        )
+    assert set(np.unique(nib.load(folder / "a_warped_label.nii.gz").dataobj)) == {0, 300}
+    assert "blob,2.9" in (folder / "a_points.csv").read_text() or "blob,3" in (folder / "a_points.csv").read_text()
+    assert json.loads((folder / "a.json").read_text())["bundle"]["version"] == "1.2.3"
+
+
+def test_a_number_that_cannot_be_computed_is_null(tmp_path: Path, outcome: Outcome) -> None:
+    report = report_of(outcome, tmp_path) | {"folding_percent": float("nan")}
+    write_outcome(outcome, report, tmp_path / "out", "a")
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["folding_percent"] is None
+
+
+def test_nothing_is_left_of_what_fails(tmp_path: Path, outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("stop")
+
+    monkeypatch.setattr(outputs, "draw", fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        write_outcome(outcome, {}, tmp_path / "out", "a")
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file: cannot be written to"):
+        write_outcome(outcome, {}, tmp_path / "file", "a")
+    with pytest.raises(InputError, match="format 'dicom' is unknown; choose one of nifti"):
+        check_format("dicom", 3)
+    with pytest.raises(InputError, match="l2r"):
+        check_format("l2r", 2)
+
+
+def test_the_picture_can_be_opened(tmp_path: Path, outcome: Outcome) -> None:
+    content = draw(outcome, report_of(outcome, tmp_path))
+    (tmp_path / "a.png").write_bytes(content)
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
+    assert 800 < picture.shape[1] < 2000 and 800 < picture.shape[0] < 2500
+    assert picture.std() > 20
+    assert draw(outcome, report_of(outcome, tmp_path)) == content
+
+
+STORED = {"RAS": np.eye(3), "LPI": np.diag([-1.0, -1, -1]), "PSR": np.array([[0.0, 0, 1], [-1, 0, 0], [0, 1, 0]])}
+
+
+@pytest.mark.parametrize("stored", STORED.values(), ids=STORED)
+def test_a_slice_is_shown_as_a_reader_expects_it(stored: np.ndarray) -> None:
+    """Seen from the feet: right on the left, anterior on top, whatever the axes of the file."""
+    shape = (14, 15, 16)
+    affine = grid_around(shape, (2.0, 2.0, 2.0), stored)
+    superior = int(np.abs(stored[2]).argmax())
+    spot = np.array([5.0, 7.0, 0.0])  # RAS mm: to the right and to the front
+    distance = np.linalg.norm(nib.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1)) - spot, axis=-1)
+    vectors = np.zeros((*shape, 3), np.float32)
+    vectors[distance < 3] = (3.0, 2.0, 0.0)  # LPS: to the left and to the back
+    view = choose_view(of_field(vectors, affine, slice_axis=superior))
+    assert view.across == superior and view.letters == ("R", "L", "A", "P")
+    shown = view.of(np.exp(-(distance**2)))
+    row, column = np.unravel_index(shown.argmax(), shown.shape)
+    assert row < shown.shape[0] / 2 and column < shown.shape[1] / 2
+    down, right = view.moved(of_field(vectors, affine))[:, row, column]
+    assert (down, right) == pytest.approx((2.0, 3.0))

@@ -1,0 +1,140 @@
+"""The command line of a registration."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle, written
+
+from common.errors import InputError
+from common.io import read_field
+from common.registration import __main__ as packaged
+from tools import register
+
+SHAPE = (40, 42, 44)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    fixed, moving = grid_around(SHAPE, (1.0, 1.0, 1.0)), grid_around((36, 50, 30), (1.2, 0.9, 1.5), off=[1.0, 0, -2])
+    images = {"moving": blob((36, 50, 30), moving, PLACE + MOTION), "fixed": blob(SHAPE, fixed, PLACE)}
+    paths = {name: written(image, tmp_path / f"{name}.nii.gz") for name, image in images.items()}
+    return paths | {"bundle": toy_bundle(tmp_path / "toy", spacing=1.0, axes="RAS")}
+
+
+def arguments(files: dict[str, Path], output: Path, *more: object) -> list[str]:
+    return [str(each) for each in (files["moving"], files["fixed"], "--output", output, *more)]
+
+
+@pytest.mark.parametrize("main", [register.main, packaged.main], ids=["tools.register", "library"])
+def test_two_files_are_registered(
+    tmp_path: Path, files: dict[str, Path], main: object, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    main(arguments(files, out, "--bundle", files["bundle"], "--format", "l2r", "--name", "pair"))
+    assert "8 files, pair_*; look at pair.png" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {
+        "pair.json", "pair.png", "pair_displacement_log_variance.nii.gz", "pair_field.nii.gz",
+        "pair_inverse_field.nii.gz",
+        "pair_jacobian.nii.gz", "pair_uncertainty_mm.nii.gz", "pair_warped.nii.gz"}  # fmt: skip
+    np.testing.assert_allclose(read_field(out / "pair_field.nii.gz").vectors.mean((0, 1, 2)), MOTION, atol=0.06)
+    fixed, warped = nib.load(files["fixed"]), nib.load(out / "pair_warped.nii.gz")
+    np.testing.assert_allclose(warped.affine, fixed.affine, atol=1e-5)
+    assert np.abs(warped.get_fdata() - fixed.get_fdata()).mean() < 0.2
+    report = json.loads((out / "pair.json").read_text())
+    assert report["moving"]["file"] == "moving.nii.gz" and report["fixed"]["shape"] == list(SHAPE)
+    assert report["similarity"]["after"]["mean_squared_error"] < report["similarity"]["before"]["mean_squared_error"]
+    assert report["seconds"] > report["network"]["seconds"] > 0
+
+
+def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
+    shape, affine = (40, 36, 3), grid_around((40, 36, 3), (1.0, 1.0, 6.0))
+    frames = [blob(shape, affine, PLACE + step * np.array([1.0, 0, 0])).array for step in range(4)]
+    nib.save(nib.Nifti1Image(np.stack(frames, -1), affine), tmp_path / "cine.nii.gz")
+    files = dict.fromkeys(("moving", "fixed"), tmp_path / "cine.nii.gz")
+    bundle = toy_bundle(tmp_path / "toy", 2)
+    given = ("--bundle", bundle, "--moving-frame", 3, "--fixed-frame", 1)
+    register.main(arguments(files, tmp_path / "out", *given))
+    vectors = read_field(tmp_path / "out" / "cine_field.nii.gz").vectors[:, :, 1]
+    np.testing.assert_allclose(vectors.mean((0, 1)), [2.0, 0, 0], atol=0.05)
+    with pytest.raises(InputError, match="4 channels, but channel 9|frame 9"):
+        register.main(arguments(files, tmp_path / "other", *given[:-1], 9))
+    with pytest.raises(InputError, match="cine.nii.gz: 4D"):
+        register.main(arguments(files, tmp_path / "other", "--bundle", bundle))
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--format", "dicom"), "format 'dicom' is unknown"),
+        (("--name", "a/b"), "--name is 'a/b'"),
+        (("--override", "center"), "--override center: give KEY=VALUE"),
+        (("--override", "centre=detect"), "--centre: no such setting"),
+        (("--override", "crop_size=big"), "crop_size is 'big'"),
+        (("--label", "missing.nii.gz"), "missing.nii.gz: no such file"),
+        (("--points", "missing.csv"), "missing.csv: no such file"),
+        (("--device", "abacus"), "device is 'abacus'"),
+        (("--moving-frame", "1"), "frame|channel"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, files: dict[str, Path], given: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        register.main(arguments(files, tmp_path / "out", "--bundle", files["bundle"], *given))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_must_be_named(tmp_path: Path, files: dict[str, Path]) -> None:
+    with pytest.raises(SystemExit):
+        register.main(arguments(files, tmp_path / "out"))
+    with pytest.raises(InputError, match="no bundle lies around this library"):
+        packaged.main(arguments(files, tmp_path / "out"))
+    with pytest.raises(InputError, match="nowhere"):
+        register.main(arguments(files, tmp_path / "out", "--bundle", tmp_path / "nowhere"))
+
+
+BLOCKED = """
+import runpy, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("common", "tools"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+sys.path.insert(0, "")
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_package_registers_without_the_repository_as_the_bundle_does(tmp_path: Path) -> None:
+    from tools.package import __main__ as package
+    from tools.package.receive import unpack
+
+    package.main(["vxm_hetero_disp", "--output", str(tmp_path)])
+    archive = next(tmp_path.glob("*.zip"))
+    folder = unpack(archive, tmp_path / "unpacked")
+    library = next(folder.glob("warpsure_*")).name
+    shape, affine = (64, 60, 3), grid_around((64, 60, 3), (1.4, 1.4, 8.0))
+    places = {"moving": PLACE + MOTION, "fixed": PLACE}
+    files = {name: written(blob(shape, affine, place), tmp_path / f"{name}.nii") for name, place in places.items()}
+    given = [arguments(files, tmp_path / out, "--device", "cpu") for out in ("own", "zip", "repository")]
+    alone = [sys.executable, "-P", "-c", BLOCKED, f"{library}.registration", *given[0]]
+    ended = subprocess.run(alone, cwd=folder, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1"})
+    assert ended.returncode == 0, ended.stderr
+    register.main([*given[1], "--package", str(archive)])
+    register.main([*given[2], "--bundle", "vxm_hetero_disp"])
+    fields = [read_field(tmp_path / out / "moving_field.nii.gz").vectors for out in ("own", "zip", "repository")]
+    assert np.abs(fields[0]).max() > 0.5
+    np.testing.assert_allclose(fields[0], fields[2], atol=1e-5)
+    np.testing.assert_allclose(fields[1], fields[2], atol=1e-5)
