@@ -1,0 +1,184 @@
+"""A package has what the Model Zoo asks of a bundle, and says only what holds for a package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from monai.bundle import ConfigParser, verify_metadata
+
+from common.errors import InputError
+from tools.package.__main__ import main, write
+from tools.package.archive import zipped
+from tools.package.configs import packaged, strings
+from tools.package.contents import SUMS, Package, make
+from tools.package.documents import packaged_metadata
+from tools.package.names import zoo_name
+from tools.package.receive import verify_folder
+from tools.render import BUNDLES, bundle_names, results
+
+SCHEMA = Path(__file__).resolve().parents[2] / "shared" / "meta_schema.json"
+REQUIRED = ["LICENSE", "configs/metadata.json", "configs/train.json", "configs/evaluate.json", "configs/inference.json"]
+REQUIRED += ["configs/multi_gpu_train.json", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"]
+KEYS = {"train": ("trainer",), "evaluate": ("evaluator",), "inference": ("evaluator", "inferer")}
+FAST = ("vxm_hetero", "vxm_predictive")
+ALL = [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in bundle_names()]
+
+
+@pytest.fixture
+def package(name: str, packages: dict[str, Package]) -> Package:
+    """The package of the bundle ``name``."""
+    return packages[name] if name in packages else make(name)
+
+
+def verify(metadata: dict[str, Any], folder: Path) -> None:
+    """What MONAI says of metadata, by the schema that is already there."""
+    shutil.copy(SCHEMA, folder)
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    known = {"hash_val": hashlib.sha256(SCHEMA.read_bytes()).hexdigest(), "hash_type": "sha256"}
+    verify_metadata(str(folder / "metadata.json"), filepath=str(folder / SCHEMA.name), **known)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_files_keys_and_sizes_are_those_of_the_model_zoo(name: str, package: Package) -> None:
+    assert set(REQUIRED) <= set(package.files)
+    assert ("models/model.pt" in package.files) == bool(results(name)) == ("weights" in package.metadata)
+    assert max(map(len, package.files.values())) < 25e6 and not package.large
+    for config, keys in KEYS.items():
+        content = json.loads(package.files[f"configs/{config}.json"])
+        assert {"bundle_root", "initialize", "run", "device", "dataset_dir", "network_def"} <= set(content)
+        assert all(key in content or key in content["train"] for key in keys)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_json_config_is_its_yaml(name: str, package: Package, tmp_path: Path) -> None:
+    for path in (path for path in package.files if path.endswith(".yaml")):
+        for file in (path, path.replace(".yaml", ".json")):
+            (tmp_path / Path(file).name).write_bytes(package.files[file])
+        files = [tmp_path / Path(path).with_suffix(end).name for end in (".yaml", ".json")]
+        a, b = map(ConfigParser.load_config_file, files)
+        assert a == b
+        assert not [text for text in strings(a) if re.search(r"\bcommon\.|\btools\.|\$import|\$bundle", text)]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_metadata_is_by_the_schema_and_complete(name: str, package: Package, tmp_path: Path) -> None:
+    metadata = package.metadata
+    verify(metadata, tmp_path)
+    assert metadata["name"] == package.name == zoo_name(name)
+    assert next(iter(metadata["changelog"])) == metadata["version"] == package.version
+    versions = [metadata[f"{each}_version"] for each in ("monai", "pytorch", "numpy")]
+    versions += metadata["required_packages_version"].values()
+    assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in versions)
+
+
+def test_what_the_schema_is_for(packages: dict[str, Package], tmp_path: Path) -> None:
+    metadata = packages["vxm_hetero"].metadata
+    for wrong in ({"supported_apps": "none"}, {"version": 1}, {"network_data_format": {"inputs": {}}}):
+        with pytest.raises(ValueError, match="Failed validating"):
+            verify(metadata | wrong, tmp_path)
+
+
+def test_every_package_that_is_named_exists() -> None:
+    metadata = json.loads((BUNDLES / "vxm_mse" / "configs" / "metadata.json").read_text())
+    for name in metadata["required_packages_version"]:
+        assert importlib.metadata.version(name)
+
+
+def test_metadata_that_lacks_an_imported_package_is_refused() -> None:
+    text = (BUNDLES / "vxm_mse" / "configs" / "metadata.json").read_text()
+    with pytest.raises(InputError, match="required_packages_version lacks nnunet, which the library imports"):
+        packaged_metadata(text, "x", {"torch", "ignite", "nnunet"})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_text_speaks_of_the_repository_unsaid(name: str, package: Package) -> None:
+    for path, content in package.files.items():
+        if path.startswith("models/"):
+            continue
+        text = content.decode()
+        if not path.endswith(".py"):
+            assert f"bundles/{name}" not in text, path
+        for found in re.finditer(r"\btools\.[a-z]\w*[^\n]*\n?[^\n]*", text):
+            assert "of the Warpsure repository" in found[0], f"{path}: {found[0]}"
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_paths_that_a_document_names_are_in_the_package(name: str, package: Package) -> None:
+    for text in (package.files["docs/README.md"].decode(), package.files["configs/train.yaml"].decode()):
+        named = set(re.findall(r"(?<![\w/$])(?:configs|docs|models)/[\w.]+\.\w+", text))
+        assert named - {"models/model.ts"} <= set(package.files)
+    assert package.files["docs/README.md"].startswith(f"# {package.name}\n".encode())
+
+
+def test_the_list_of_hashes_is_whole(packages: dict[str, Package]) -> None:
+    files = packages["vxm_hetero"].files
+    lines = dict(line.split("  ")[::-1] for line in files[SUMS].decode().splitlines())
+    assert set(lines) == set(files) - {SUMS}
+    assert all(hashlib.sha256(files[path]).hexdigest() == digest for path, digest in lines.items())
+
+
+def test_a_package_is_the_same_byte_for_byte(packages: dict[str, Package], zips: dict[str, Path]) -> None:
+    again = make("vxm_hetero")
+    assert zipped(again.name, again.files) == zips["vxm_hetero"].read_bytes()
+    backwards = dict(reversed(packages["vxm_hetero"].files.items()))
+    assert zipped(again.name, backwards) == zips["vxm_hetero"].read_bytes()
+
+
+def test_large_weights_are_published_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "bundles" / "vxm_hetero"
+    shutil.copytree(BUNDLES / "vxm_hetero", folder)
+    content = bytes(26_000_000)
+    (folder / "models" / "model.pt").write_bytes(content)
+    with pytest.raises(InputError, match="model.pt: SHA-256 .* but its metadata says"):
+        make("vxm_hetero", bundles=folder.parent)
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+    metadata["weights"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(InputError, match="above 25 MB; say by --url"):
+        make("vxm_hetero", bundles=folder.parent)
+    package = make("vxm_hetero", "https://example.org/files/", folder.parent)
+    (listed,) = yaml.safe_load(package.files["large_files.yml"])["large_files"]
+    beside = write(package, tmp_path / "out")[0]
+    assert listed["path"] == "models/model.pt" not in package.files
+    assert listed["url"] == f"https://example.org/files/{beside.name}" and listed["hash_type"] == "sha256"
+    assert hashlib.sha256(beside.read_bytes()).hexdigest() == listed["hash_val"]
+
+
+def test_a_config_that_cannot_be_packaged_is_refused() -> None:
+    for text in ("a: $common.spatial.warp(1)\n", "a: {_target_: common.spatial.warp}\n", "a:\n  - $import json\n"):
+        with pytest.raises(InputError, match="which a package would not find"):
+            packaged(text, "vxm_mse", "warpsure_0")
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["vxm_mse", "vxm_mse", "--output", str(tmp_path), "--huggingface"])
+    (path,) = tmp_path.glob("*.zip")
+    assert path.name == "cardiac_cine_registration_vxm_mse_v0.2.0.zip" and not list(tmp_path.glob(".*"))
+    verify_folder(tmp_path / "huggingface" / "cardiac_cine_registration_vxm_mse")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    main(["verify", str(path), "--sha256", digest])
+    assert digest in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vxm_ms", "--output", "OUT"], "vxm_ms: no such bundle; choose of dfm_adacs"),
+        (["vxm_mse"], "--output is missing"),
+        (["verify"], "verify: give the zip or the folder"),
+        (["verify", "OUT/none.zip"], "none.zip: no such file or folder"),
+        (["verify", "OUT"], "OUT: no such file or folder"),
+    ],
+)
+def test_bad_commands_write_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        main([argument.replace("OUT", str(tmp_path / "OUT")) for argument in arguments])
+    assert not list(tmp_path.iterdir())

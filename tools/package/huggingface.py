@@ -1,0 +1,113 @@
+"""A package as a model repository of Hugging Face: the same files, a model card, and weights as safetensors."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from common.errors import InputError
+from tools.render import about_data, results
+
+from .contents import WEIGHTS, Package, with_sums
+
+LICENCES = {  # by the address of the licence of the data that weights were trained on
+    "https://creativecommons.org/licenses/by-nc-sa/4.0/": "cc-by-nc-sa-4.0",
+    "https://creativecommons.org/licenses/by-sa/4.0/": "cc-by-sa-4.0",
+}
+SAFE = "models/model.safetensors"
+LARGE = "*.pt filter=lfs diff=lfs merge=lfs -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+METRICS = {"dsc": "Dice coefficient, %", "hd": "Hausdorff distance, voxels", "asd": "mean surface distance, voxels"}
+
+
+def repository(package: Package) -> dict[str, bytes]:
+    """The files of the model repository: path -> content."""
+    files = {**package.files, **package.large, ".gitattributes": LARGE.encode()}
+    files.pop("large_files.yml", None)
+    if WEIGHTS in files:
+        files[SAFE] = as_safetensors(files[WEIGHTS])
+    return with_sums({**files, "README.md": card(package).encode()})
+
+
+def as_safetensors(weights: bytes) -> bytes:
+    """A state dict as safetensors, which can hold nothing but tensors.
+
+    Raises:
+        InputError: where the package safetensors is missing.
+    """
+    try:
+        from safetensors.torch import save
+    except ImportError as error:
+        raise InputError("--huggingface needs safetensors: pip install safetensors") from error
+    state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+    return save({key: value.contiguous() for key, value in state.items()}, {"format": "pt"})
+
+
+def card(package: Package) -> str:
+    """The model card: what Hugging Face reads of it, and the bundle's page."""
+    front = yaml.safe_dump(front_matter(package), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{front}---\n\n{package.files['docs/README.md'].decode()}"
+
+
+def front_matter(package: Package) -> dict[str, Any]:
+    """The card's fields."""
+    metadata, measured = package.metadata, results(package.bundle)
+    dims = len(metadata["network_data_format"]["inputs"]["image"]["spatial_shape"])
+    uncertain = any(word in metadata["pred_classes"] for word in ("variance", "score", "uncertainty"))
+    tags = ["monai", "medical", "mri", f"{dims}d", "image-registration", "deformable-registration"]
+    tags += [*package.bundle.split("_", 1), *["uncertainty"] * uncertain]
+    front = {"library_name": "monai", "license": "apache-2.0", "tags": tags}
+    if not measured:
+        return front
+    results_of = {"name": package.name, "results": [result(measured)]}
+    return front | {
+        "license": LICENCES.get(about_data(measured["dataset"])["licence_url"], "other"),
+        "datasets": [measured["dataset"]],
+        "metrics": ["dice"],
+        "model-index": [results_of],
+    }
+
+
+def result(measured: dict[str, Any]) -> dict[str, Any]:
+    """What was measured with the shipped weights, as Hugging Face lists it."""
+    data = about_data(measured["dataset"])
+    figures = [
+        {"type": kind, "name": f"{METRICS[kind]} ({protocol} protocol)", "value": round(value, 4)}
+        for protocol, values in sorted(measured["shipped"].items())
+        for kind, value in values.items()
+        if kind in METRICS
+    ]
+    return {
+        "task": {"type": "image-registration", "name": "Deformable image registration"},
+        "dataset": {"name": data["title"], "type": measured["dataset"].lower(), "split": "validation"},
+        "metrics": figures,
+    }
+
+
+def write_folder(files: dict[str, bytes], folder: Path) -> None:
+    """Write a folder whole or not at all.
+
+    Raises:
+        InputError: if it exists or cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; remove it, or choose another output")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing_", dir=folder.parent))
+        try:
+            for path, content in files.items():
+                (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / path).write_bytes(content)
+            temporary.chmod(0o755)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another output") from error
