@@ -12,6 +12,7 @@ from .ranks import auroc, spearman
 from .segmentation import class_dice
 from .sparsification import Curve, sparsification
 from .statistics import Comparison, compare, compare_patients, mean_by_subject, not_computed, summary
+from .strain import STRAINS, carried_size, centres, strain, wall_strain
 from .table import METRICS, Metric
 from .truth import Calibration, endpoint_error, score_auroc, variance_calibration, variance_spearman
 
@@ -21,6 +22,7 @@ __all__ = [
     "LOG_FLOOR",
     "METRICS",
     "PROTOCOLS",
+    "STRAINS",
     "Calibration",
     "Comparison",
     "Curve",
@@ -31,6 +33,8 @@ __all__ = [
     "auroc",
     "average_labels",
     "border_band",
+    "carried_size",
+    "centres",
     "class_dice",
     "compare",
     "compare_patients",
@@ -53,8 +57,10 @@ __all__ = [
     "sd_log_jacobian",
     "sparsification",
     "spearman",
+    "strain",
     "summary",
     "variance_calibration",
     "variance_spearman",
+    "wall_strain",
     "warp_mask",
 ]

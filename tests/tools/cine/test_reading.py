@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ring_cine import ring
+
+from common.data.prepared import save_image
+from common.errors import InputError
+from tools.cine.reading import read_cine, read_reference_label
+
+Save = Callable[..., Path]
+
+
+def frames(count: int = 3, shape: tuple[int, ...] = (6, 5, 4)) -> np.ndarray:
+    return np.random.default_rng(0).random((count, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("step", "unit", "expected"), [(0.04, "sec", 40), (40, "msec", 40), (1, "unknown", None)])
+def test_a_4d_file_is_read_with_its_grid_and_times(save: Save, affine, step: float, unit: str, expected) -> None:
+    cine = read_cine([save("a.nii.gz", frames(), affine, step, unit)])
+    np.testing.assert_array_equal(cine.frames, frames())
+    np.testing.assert_allclose(cine.affine, affine, atol=1e-4)
+    assert cine.name == "a"
+    if expected is None:
+        assert cine.times is None
+    else:
+        np.testing.assert_allclose(cine.times, [0, 40, 80], rtol=1e-5)
+
+
+def test_a_frame_time_that_is_given_wins(save: Save, affine) -> None:
+    np.testing.assert_allclose(read_cine([save("a.nii", frames(), affine)], 25.5).times, [0, 25.5, 51])
+
+
+def test_files_of_one_frame_each_make_a_cine(tmp_path: Path, affine) -> None:
+    paths = [tmp_path / f"t{t}.nii.gz" for t in range(3)]
+    for path, frame in zip(paths, frames(), strict=True):
+        save_image(path, frame, affine)
+    cine = read_cine(paths)
+    np.testing.assert_array_equal(cine.frames, frames())
+    assert cine.times is None and cine.name == "t0"
+    save_image(paths[1], frames()[1], affine + np.diag([0, 0.1, 0, 0]))
+    with pytest.raises(InputError, match="t1.nii.gz: lies on another grid than .*t0.nii.gz"):
+        read_cine(paths)
+
+
+def test_a_label_of_one_frame_or_of_all_is_that_of_the_reference(save: Save, affine, tmp_path: Path) -> None:
+    labels = np.stack([np.stack([ring(24, scale)[1]] * 2, axis=-1) for scale in (1, 0.8)])
+    cine = read_cine([save("a.nii.gz", frames(2, (24, 24, 2)), affine)])
+    whole = save("gt.nii.gz", labels, affine)
+    save_image(tmp_path / "one.nii.gz", labels[1], affine)
+    for path in (whole, tmp_path / "one.nii.gz"):
+        np.testing.assert_array_equal(read_reference_label(path, cine, 1), labels[1])
+    np.testing.assert_array_equal(read_reference_label(whole, cine, 0), labels[0])
+
+
+def spoilt(number: int, value: float) -> np.ndarray:
+    broken = frames()
+    broken[number].flat[0 if np.isnan(value) else slice(None)] = value
+    return broken
+
+
+def test_what_is_no_cine_is_refused(save: Save, affine, tmp_path: Path) -> None:
+    (tmp_path / "torn.nii").write_bytes(b"no image")
+    save_image(tmp_path / "still.nii.gz", frames()[0], affine)
+    cases = {
+        "absent.nii.gz: no such file": tmp_path / "absent.nii.gz",
+        "torn.nii: cannot be read": tmp_path / "torn.nii",
+        r"still.nii.gz: shape \[6, 5, 4\] is no 4D cine": tmp_path / "still.nii.gz",
+        "frame 1 has NaN": save("nan.nii", spoilt(1, np.nan), affine),
+        "every voxel of frame 2 is 7": save("flat.nii", spoilt(2, 7), affine),
+        "one.nii: shape .* of two frames or more": save("one.nii", frames(1), affine),
+    }
+    for message, path in cases.items():
+        with pytest.raises(InputError, match=message):
+            read_cine([path])
+    with pytest.raises(InputError, match="frame time -1: give milliseconds"):
+        read_cine([save("a.nii", frames(), affine)], -1)
+
+
+def test_labels_that_do_not_fit_are_refused(save: Save, affine, tmp_path: Path) -> None:
+    cine = read_cine([save("a.nii.gz", frames(), affine)])
+    save_image(tmp_path / "small.nii.gz", np.ones((6, 5, 3), np.uint8), affine)
+    save_image(tmp_path / "moved.nii.gz", np.ones((6, 5, 4), np.uint8), affine + np.diag([0, 1, 0, 0]))
+    save_image(tmp_path / "empty.nii.gz", np.zeros((6, 5, 4), np.uint8), affine)
+    cases = {
+        r"small.nii.gz: lies on another grid \(\[6, 5, 3\]\)": tmp_path / "small.nii.gz",
+        "moved.nii.gz: lies on another grid": tmp_path / "moved.nii.gz",
+        "empty.nii.gz: no label in frame 0": tmp_path / "empty.nii.gz",
+        "a.nii.gz: a label map has whole numbers only": cine.path,
+        r"two.nii: shape \[6, 5, 4, 2\], but the cine has \[6, 5, 4, 3\]": save("two.nii", frames(2), affine),
+    }
+    for message, path in cases.items():
+        with pytest.raises(InputError, match=message):
+            read_reference_label(path, cine, 0)

@@ -1,0 +1,104 @@
+"""The motion of a cine: its reference frame registered to every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from common.errors import InputError
+from common.io import MedicalImage, to_voxels
+from common.registration import OpenBundle, register_many
+from common.registration.grids import slice_axis_of
+
+from .reading import Cine
+
+UNCERTAINTY = "uncertainty_mm"
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Where every point of every frame lies in the reference frame.
+
+    Attributes:
+        vectors: (T, *spatial, 2 or 3) LPS mm, 0 in the reference frame.
+        affine: (4, 4) voxel to RAS mm.
+        dims: 2 where slices move in their planes only.
+        reference: the number of that frame.
+        seen: (*spatial) bool, what the network was shown; nothing moves elsewhere.
+        maps: the method's maps, (T, *spatial); "uncertainty_mm" is the standard deviation of the displacement along
+            one axis, 0 in the reference frame, whose motion is none by definition.
+        seconds: of the network, for all frames.
+    """
+
+    vectors: np.ndarray
+    affine: np.ndarray
+    dims: int
+    reference: int
+    seen: np.ndarray
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def uncertainty(self) -> np.ndarray | None:
+        """(T, *spatial) mm, None for a bundle without an uncertainty of the displacement."""
+        return self.maps.get(UNCERTAINTY)
+
+    def ddf(self, frame: int) -> np.ndarray:
+        """Return the field (D, *spatial) of one frame in voxels."""
+        return to_voxels(self.vectors[frame], self.affine)[: self.dims]
+
+
+def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | None = None) -> Motion:
+    """Register the frame ``reference`` (moving) to every frame (fixed), slices and frames together in batches.
+
+    Args:
+        label: (*spatial) of the reference frame, for a network that carries one along.
+
+    Raises:
+        InputError: no such frame, slices that do not lie along the last axis, or frames that the network cannot take.
+    """
+    if not 0 <= reference < len(cine.frames):
+        raise InputError(f"{cine.path}: frame {reference} asked for, but it has 0 to {len(cine.frames) - 1}.")
+    moving = cine.image(reference)
+    stack = bundle.spatial_dims == 2 and moving.array.ndim == 3
+    if stack and slice_axis_of(moving) != 2:
+        raise InputError(f"{cine.path}: spacing {_rounded(moving)} mm; the slices must lie along the third axis.")
+    frames = [cine.image(number) for number in range(len(cine.frames))]
+    labels = None if label is None else MedicalImage(label, cine.affine, cine.path)
+    found = register_many(bundle, moving, frames, labels, 2 if stack else None)
+    vectors = np.stack([each.field.vectors for each in found])
+    maps = {name: np.stack([each.maps[name] for each in found]) for name in found[0].maps}
+    for still in (vectors, *[maps[name] for name in maps if name == UNCERTAINTY]):
+        still[reference] = 0
+    seconds = sum(each.seconds for each in found)
+    return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds)
+
+
+def aimed(bundle: OpenBundle, center: str | None, crop_size: str | None, label: np.ndarray | None) -> OpenBundle:
+    """Return the bundle with the region that its network sees chosen for a cine.
+
+    Args:
+        center: "image", "detect" or a voxel "i,j"; None is the middle of the label, or what moves where there is none.
+        crop_size: voxels, "all", or one number for each axis; None leaves the bundle's.
+    """
+    plain = bundle.spacing is None and bundle.axes == "stored"
+    if center is None and label is not None and plain:
+        center = [float(axis.mean()) for axis in np.nonzero(label)[: bundle.spatial_dims]]
+    framing = replace(bundle.framing, center=center or "detect")
+    if crop_size is not None:
+        framing = replace(framing, crop_size=_sizes(crop_size))
+    return replace(bundle, framing=framing)
+
+
+def _sizes(text: str) -> int | list[int] | str:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        return text  # "all", or refused where it is used
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _rounded(image: MedicalImage) -> list[float]:
+    return [round(step, 3) for step in image.spacing]
