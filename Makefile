@@ -1,6 +1,8 @@
 # make demo   environment, phantom, training, evaluation, report
 # make table  environment, phantom, a short training of every bundle, classical opponents, one page that compares them
 # make test   environment, tests (SLOW=1: their long forms too)
+# make docs   environment, documentation in build/site
+# make label  environment of its own, MONAI Label's server on this machine with demo studies
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
@@ -13,7 +15,7 @@ BUNDLES := $(notdir $(wildcard bundles/*))
 BASELINES := undeformed demons elastix# ants too, where antspyx is installed
 JOBS   := 2# trainings at a time
 
-.PHONY: demo table test lint render clean
+.PHONY: demo table test docs label test-label lint render clean
 
 demo: $(DEMO)/report.html
 
@@ -43,6 +45,9 @@ table: $(VENV)/baselines  # goes on where it was stopped
 test: $(VENV)/installed
 	$(RUN) -m pytest $(if $(SLOW),,-m "not slow") $(PYTEST)
 
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m tools.render --check
@@ -62,6 +67,10 @@ $(VENV)/installed: requirements.txt pyproject.toml
 
 $(VENV)/baselines: requirements-baselines.txt | $(VENV)/installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-baselines.txt
+	touch $@
+
+$(VENV)/docs: requirements-docs.txt | $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch $@
 
 clean:

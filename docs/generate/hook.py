@@ -1,0 +1,39 @@
+"""What mkdocs calls: adds the generated pages, and puts into a page what its directives ask for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[1:1] = [str(ROOT)]  # behind this folder, which mkdocs has put first while it loads the hook
+
+import formulas  # noqa: E402
+import pages  # noqa: E402
+from mkdocs.exceptions import PluginError  # noqa: E402
+from mkdocs.structure.files import File, Files  # noqa: E402
+
+DIRECTIVE = re.compile(r"^<!-- (README|formula|table): (.+) -->$", re.MULTILINE)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the generated pages."""
+    for path, content in pages.all_pages().items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Carry out ``<!-- README: Heading -->``, ``<!-- formula: a = b -->`` and ``<!-- table: uncertainty -->``."""
+    depth = page.file.src_uri.count("/")
+    makers = {
+        "README": lambda heading: pages.section(heading, depth),
+        "formula": formulas.equation,
+        "table": lambda _: pages.uncertainty_table(),
+    }
+    try:
+        return DIRECTIVE.sub(lambda found: makers[found[1]](found[2]), markdown)
+    except (KeyError, formulas.NotAFormula) as error:
+        raise PluginError(f"{page.file.src_uri}: {error.args[0]}") from error

@@ -1,0 +1,76 @@
+"""The pages say what the recipes and README.md say, and their examples hold."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from documents import blocks
+from PIL import Image
+
+from common.interfaces import Pair
+from tools import render
+
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+VXM = next(a for a in render.recipes("architectures") if a["name"] == "vxm")
+
+
+def test_every_recipe_has_a_page_with_its_settings_and_bundles(texts: dict[str, str]) -> None:
+    for name, (architecture, method) in render.combinations().items():
+        page = texts[f"methods/{method['name']}.md"]
+        assert f"`{name}`" in page and method["limits"].strip() in page
+        assert all(f"`--{setting}`" in page for setting in method["settings"])
+        assert f"`{name}`" in texts[f"architectures/{architecture['name']}.md"]
+
+
+def test_measured_numbers_are_those_of_the_shipped_weights(texts: dict[str, str]) -> None:
+    dsc = render.results("vxm_hetero")["published"]["dsc"]
+    row = next(line for line in texts["methods/hetero.md"].splitlines() if line.startswith("| `vxm_hetero` | ACDC"))
+    assert f"{dsc['mean']:.2f} ± {dsc['sd']:.2f}" in row
+    assert "No weights are shipped" in texts["methods/weak.md"]
+
+
+def test_a_section_of_the_readme_ends_where_the_next_begins(pages: ModuleType) -> None:
+    limits = pages.section("Limits")
+    assert limits.startswith("- Research software") and "## " not in limits and "Apache" not in limits
+    assert "## Labels, ensembles" in pages.section("Results")
+    assert "](../methods/hetero.md)" in pages.section("Bundles", 1)
+    with pytest.raises(KeyError, match="no section 'Nothing'"):
+        pages.section("Nothing")
+
+
+@pytest.mark.filterwarnings("ignore")  # ITK's wrapping raises from C, and crashes where warnings are errors
+def test_the_worked_example_holds(texts: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(content for _, content in blocks(texts["conventions.md"], "pycon"))
+    test = doctest.DocTestParser().get_doctest(code, {}, "conventions.md", "conventions.md", 0)
+    results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
+    assert results.attempted > 15 and results.failed == 0
+
+
+def test_the_recipes_shown_can_be_rendered(texts: dict[str, str]) -> None:
+    recipes = {title: yaml.safe_load(content) for title, content in blocks(texts["extending.md"], "yaml")}
+    files = render.render(VXM, recipes["l1.yaml"])
+    assert "common.losses.L1Objective" in files["configs/train.yaml"]
+    mse = next(m for m in render.recipes("methods") if m["name"] == "mse")
+    assert set(recipes["mine.yaml"]) == set(VXM) and set(recipes["l1.yaml"]) == set(mse)
+
+
+def test_pictures_are_of_methods(texts: dict[str, str]) -> None:
+    for picture in (DOCS / "pictures").glob("*.png"):
+        assert f"pictures/{picture.name}" in texts[f"methods/{picture.stem}.md"]
+        assert picture.stat().st_size < 200_000
+
+
+def test_a_picture_can_be_drawn_anew(pictures: ModuleType, tmp_path: Path) -> None:
+    pair = Pair(*torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
+    for method in ("mse", "hetero_disp", "adaframe"):
+        pictures.draw(method, pair, tmp_path / f"{method}.png")
+    shown = [np.asarray(Image.open(tmp_path / f"{m}.png").convert("RGB")) for m in ("mse", "hetero_disp")]
+    lower_right = [(np.ptp(image[-200:, -600:], axis=-1) > 60).any() for image in shown]
+    assert lower_right == [False, True]  # panels of colour where there are maps alone
