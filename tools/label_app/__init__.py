@@ -1,0 +1,1 @@
+"""A server of our bundles for MONAI Label: registration of pairs, files of all kinds, training without labels."""

@@ -1,0 +1,29 @@
+"""Where the bundles lie that are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.errors import InputError
+from tools.package.receive import find_bundle
+
+
+def bundle_folders(models: str) -> dict[str, Path]:
+    """Return name to folder of ``models``, names, folders or packages (.zip) with commas between.
+
+    Raises:
+        InputError: none is named, one that is no bundle or has no weights, or two of one name.
+    """
+    folders: dict[str, Path] = {}
+    for word in filter(None, map(str.strip, models.split(","))):
+        folder = find_bundle(word).resolve()
+        name = folder.name
+        for needed in ("models/model.pt", "configs/metadata.json"):
+            if not (folder / needed).is_file():
+                raise InputError(f"{folder}: has no {needed}; serve a bundle that has, or train this one first.")
+        if name in folders:
+            raise InputError(f"{word}: a second bundle of the name {name}; serve them apart.")
+        folders[name] = folder
+    if not folders:
+        raise InputError("no bundles to serve; name some: --conf models vxm_hetero,vxm_adacs.")
+    return folders

@@ -1,0 +1,133 @@
+"""Registration of one pair: what the bundle's own transforms make of a request, and the files that go back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monailabel.tasks.infer.bundle import BundleInferTask
+from torch import nn
+
+from common.data.prepared import save_image
+from common.errors import InputError
+from common.io import load_weights, to_physical
+from common.io.fields import FORMATS, Field, write_field
+from common.serving.refusal import refusal, refusing
+
+SHIPPED = "model.pt"
+OF_FIELD = ("field", "all")
+"""Results that this app gives beside those of the bundle."""
+
+
+class RegistrationTask(BundleInferTask):
+    """Register a pair by a bundle, as its configs/inference says, with weights that fit to the last key.
+
+    A request has the bundle's own parameters, and
+
+    - ``result``: one more of its results, "field" (the displacement) or "all" (a .zip of every file);
+    - ``format``: of the field: nifti, itk, ants, l2r;
+    - ``model_filename``: model.pt, or weights that a training of this app has left.
+
+    Args:
+        folder: the bundle.
+        conf: of the app.
+        tuned: the folder of the weights that trainings leave.
+
+    Raises:
+        InputError: a bundle that does not know MONAI Label, or weights that do not fit it.
+    """
+
+    def __init__(self, folder: Path, conf: dict[str, str], tuned: Path) -> None:
+        self.folder, self.tuned = folder, tuned
+        super().__init__(str(folder), conf, add_post_restore=False, load_strict=True)
+        if not self.valid or "displayable_configs" not in self.bundle_config.config:
+            raise InputError(f"{folder}: has no preprocessing for MONAI Label; take version 0.2.0 of it or later.")
+        self.labels: dict[str, int] = {}  # MONAI Label takes the channels of a prediction for labels
+        self._loaded: dict[str, tuple[Any, nn.Module]] = {}
+        self._load(self.weights()[SHIPPED], "cpu")
+
+    def config(self) -> dict[str, Any]:
+        """The parameters of a request and their defaults; weights that were added since the start are among them."""
+        results = [*self.displayable_configs["result"], *OF_FIELD]
+        return {**self._config, "result": results, "format": list(FORMATS), "model_filename": list(self.weights())}
+
+    def weights(self) -> dict[str, Path]:
+        """Name to file: the bundle's own first, then those of trainings, the latest first."""
+        return {SHIPPED: self.folder / "models" / SHIPPED} | {p.name: p for p in sorted(self.tuned.glob("*.pt"))[::-1]}
+
+    def __call__(self, request: dict[str, Any], callbacks: Any = None) -> tuple[str | None, dict[str, Any]]:
+        """Return the file of the result and the numbers."""
+        wanted, form = _first(request.get("result")), _first(request.get("format")) or "nifti"
+        if form not in FORMATS:
+            raise refusal(f"format is {form!r}; choose one of {', '.join(FORMATS)}.")
+        of_bundle = "warped" if wanted in OF_FIELD else wanted
+        asked = {**request, "result": of_bundle, "wanted": wanted or "warped", "format": form}
+        return super().__call__(asked, callbacks)
+
+    def writer(self, data: dict[str, Any], extension: Any = None, dtype: Any = None) -> tuple[str, dict[str, Any]]:
+        """Write what is wanted to a temporary file, which the server removes when it is sent."""
+        kind, endings = data["wanted"], FORMATS[data["format"]]
+        ending = ".zip" if kind == "all" else endings[0] if kind == "field" else ".nii.gz"
+        handle, name = tempfile.mkstemp(prefix="tmpregistered", suffix=ending)
+        os.close(handle)
+        try:
+            with refusing():
+                _write(Path(name), kind, data)
+        except Exception:
+            os.unlink(name)
+            raise
+        return name, {**data["result"], "shown": kind if kind in OF_FIELD else data["result"]["shown"]}
+
+    def _get_network(self, device: str, data: dict[str, Any] | None) -> nn.Module:
+        """The network with the weights that the request names, on its device."""
+        files, name = self.weights(), _first((data or {}).get("model_filename")) or SHIPPED
+        with refusing(self.folder):
+            if name not in files:
+                raise InputError(f"model_filename is {name!r}; there are {', '.join(files)}.")
+            self._load(files[name], device)
+        return self._loaded[device][1]
+
+    def _load(self, file: Path, device: str) -> None:
+        key = (file, file.stat().st_mtime_ns)
+        if self._loaded.get(device, (None,))[0] != key:
+            network = load_weights(copy.deepcopy(self.network), file)
+            self._loaded[device] = key, network.to(torch.device(device)).eval()
+
+
+def _first(value: Any) -> Any:
+    """The default of a list of choices."""
+    return (value[0] if value else None) if isinstance(value, list) else value
+
+
+def _field(data: dict[str, Any]) -> Field:
+    affine = data["case"].affine
+    return Field(to_physical(data["ddf"], affine), affine)
+
+
+def _write(path: Path, kind: str, data: dict[str, Any]) -> None:
+    if kind == "all":
+        _write_all(path, data)
+    elif kind == "field":
+        write_field(path, _field(data), data["format"])
+    else:
+        save_image(path, data["pred"][0], data["case"].affine)
+
+
+def _write_all(path: Path, data: dict[str, Any]) -> None:
+    """Write every output, the field and the numbers into one archive."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        files = {name: Path(folder) / f"{name}.nii.gz" for name in data["outputs"]}
+        for name, array in data["outputs"].items():
+            save_image(files[name], np.asarray(array), data["case"].affine)
+        ending = FORMATS[data["format"]][0]
+        files["displacement"] = write_field(Path(folder) / f"displacement{ending}", _field(data), data["format"])
+        for file in files.values():
+            archive.write(file, file.name)
+        archive.writestr("numbers.json", json.dumps(data["result"], indent=1))
