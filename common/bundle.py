@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
 from .errors import InputError, say_in_one_line
 from .networks.dropout import with_dropout
-from .overrides import check_overrides, read_words, running_workflow
+from .overrides import check_overrides, is_loading, read_words, running_workflow
 
 
 def root(name: str) -> str:
@@ -60,7 +61,11 @@ def dataset(dataset_dir: str, bundle_root: str) -> str:
 
 
 def num_classes(dataset_dir: str, bundle_root: str) -> int:
-    """Classes of a prepared data set's labels, background included."""
+    """Classes of a prepared data set's labels, background included; of the bundle's weights where these are loaded."""
+    if is_loading():
+        metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text())
+        channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
+        return sum(name.startswith("share of class") for name in channels)
     return 1 + max(prepared.read(dataset(dataset_dir, bundle_root)).labels, default=0)
 
 

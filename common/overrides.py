@@ -67,6 +67,11 @@ def running_workflow() -> ConfigWorkflow | None:
     return None
 
 
+def is_loading() -> bool:
+    """Whether ``monai.bundle.load`` reads the config: it wants the network of the bundle's weights, and runs nothing."""
+    return any(f.f_code.co_name == "load" and f.f_globals["__name__"] == "monai.bundle.scripts" for f in _frames())
+
+
 def _frames() -> Iterator[FrameType]:
     """The calls that we are inside of, innermost first."""
     frame: FrameType | None = sys._getframe(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from monai.bundle import ConfigWorkflow
+from monai.bundle import load as monai_load
 from monai.bundle import run as monai_run
 
 from common import bundle
@@ -209,3 +212,16 @@ def test_the_default_device_is_the_gpu_of_the_process(monkeypatch: pytest.Monkey
     assert bundle.default_device() == torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert bundle.default_device() == torch.device("cpu")
+
+
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_loading_a_bundle_by_its_training_gives_the_network_of_its_weights(restored: None, tmp_path: Path) -> None:
+    folder = tmp_path / "vxm_predictive"
+    shutil.copytree(BUNDLES / "vxm_predictive", folder, ignore=shutil.ignore_patterns("data", "runs", "eval"))
+    config = yaml.safe_load((folder / "configs" / "train.yaml").read_text())
+    (folder / "configs" / "train.json").write_text(json.dumps(config))
+    network = monai_load("vxm_predictive", bundle_dir=tmp_path, device="cpu")
+    weights = torch.load(folder / "models" / "model.pt", weights_only=True)
+    assert network.num_classes == 3
+    assert all(torch.equal(value, weights[key].to(value)) for key, value in network.state_dict().items())
+    assert not (folder / "data").exists()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ from common.physical import grid_points
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 WriteSeries = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def restored_locale() -> Iterator[None]:
+    """ITK's DICOM classes, by which the tests write (not read), leave the process in the C locale."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 @pytest.fixture
