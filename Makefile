@@ -2,7 +2,8 @@
 # make table  environment, phantom, a short training of every bundle, classical opponents, one page that compares them
 # make test   environment, tests (SLOW=1: their long forms too)
 # make docs   environment, documentation in build/site
-# make label  environment of its own, MONAI Label's server on this machine with demo studies
+# make label  an environment of its own with MONAI Label (Python 3.11 or newer), and its server on this machine: with demo
+#             images, or STUDIES=DIR; it prints the lines to ask it by
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
@@ -14,6 +15,9 @@ TABLE_EPOCHS := 10# of each training of the table
 BUNDLES := $(notdir $(wildcard bundles/*))
 BASELINES := undeformed demons elastix# ants too, where antspyx is installed
 JOBS   := 2# trainings at a time
+LABEL  := .venv-label# MONAI Label's environment
+LABEL_BUNDLES := vxm_hetero,vxm_hetero_disp# that its server knows
+PORT   := 8000
 
 .PHONY: demo table test docs label test-label lint render clean
 
@@ -48,6 +52,12 @@ test: $(VENV)/installed
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
+label: $(LABEL)/label
+	$(LABEL)/bin/python -m tools.label --bundles $(LABEL_BUNDLES) --port $(PORT) $(if $(STUDIES),--studies $(STUDIES))
+
+test-label: $(LABEL)/label
+	$(LABEL)/bin/python -m pytest tests/label $(PYTEST)
+
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m tools.render --check
@@ -73,5 +83,11 @@ $(VENV)/docs: requirements-docs.txt | $(VENV)/installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	touch $@
 
+$(LABEL)/label: requirements-label.txt requirements.txt pyproject.toml  # two packages pin what contradicts ours
+	$(MAKE) VENV=$(LABEL) $(LABEL)/installed
+	$(LABEL)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-label.txt
+	$(LABEL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps monailabel==0.8.5 pydicom-seg==0.4.1
+	touch $@
+
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) $(LABEL) build results

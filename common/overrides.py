@@ -68,8 +68,9 @@ def running_workflow() -> ConfigWorkflow | None:
 
 
 def is_loading() -> bool:
-    """Whether ``monai.bundle.load`` reads the config: it wants the network of the bundle's weights, and runs nothing."""
-    return any(f.f_code.co_name == "load" and f.f_globals["__name__"] == "monai.bundle.scripts" for f in _frames())
+    """Whether a call of MONAI reads the config that wants the network of the bundle's weights, and runs nothing."""
+    calls = {frame.f_code.co_name for frame in _frames() if frame.f_globals["__name__"] == "monai.bundle.scripts"}
+    return bool(calls & {"load", "verify_net_in_out", "ckpt_export"})
 
 
 def _frames() -> Iterator[FrameType]:

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from documents import take_words
 
 from common.overrides import refuse_unknown
 from tools import prepare
@@ -37,6 +38,11 @@ def test_a_source_takes_the_options_shown(command: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(source, "run", seen.append)
     main = importlib.import_module(f"{prepare.__name__}.__main__").main
     assert main(words) == 0 and len(seen) == 1
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if "-m tools." in c and "$" not in c])
+def test_a_program_takes_the_words_shown(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_words(command, monkeypatch)
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if "monai.bundle" in c])

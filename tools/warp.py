@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     described = argparse.ArgumentParser(
         prog="python -m tools.warp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    described.add_argument("field", type=Path, help="*_displacement.nii.gz, or a file of ITK, ANTs or Learn2Reg")
+    described.add_argument("field", type=Path, help="*_field.* or *_displacement.nii.gz, or of ITK, ANTs or Learn2Reg")
     described.add_argument("input", type=Path, help="image, label map, points or mesh")
     described.add_argument("--output", type=Path, required=True, metavar="FILE")
     described.add_argument("--inverse", action="store_true", help="from the fixed to the moving image")

@@ -15,6 +15,7 @@ from ..data import prepared
 from ..data.geometry import crop_affine, spacing_of
 from ..errors import InputError
 from ..io import read_affine, read_pair, stem
+from ..io.pairs import NativePair
 from .inference_region import Framing, Region
 
 NATIVE_KEYS = {"moving", "fixed", "crop_start", "native_shape"}
@@ -31,6 +32,7 @@ class Case:
         affine: (4, 4) of the native grid; region: where ``image`` lies in it.
         spatial_dims: 2 registers (i, j) slice by slice, 3 the volume.
         label: (S, 1, *region.shape), the moving label as the network sees it, or absent.
+        covered: (S,) bool, the slices that the moving image reaches; None is all.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Case:
     region: Region
     spatial_dims: int
     label: Tensor | None = None
+    covered: Tensor | None = None
 
     def network_input(self, network: nn.Module) -> Tensor:
         """What ``network`` takes: ``image``, and for one of three inputs the moving label, zeros without one.
@@ -64,6 +67,42 @@ def to_batch(array: np.ndarray, spatial_dims: int) -> Tensor:
     """Turn an image or stack into (S, 1, i, j), a volume into (1, 1, i, j, k)."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.movedim(2, 0)[:, None] if spatial_dims == 2 and array.ndim == 3 else tensor[None, None]
+
+
+def case_of(
+    pair: NativePair, framing: Framing, spatial_dims: int, name: str, covered: np.ndarray | None = None
+) -> Case:
+    """Frame a pair of one grid for a network of ``spatial_dims``.
+
+    Args:
+        name: what the files are called after.
+        covered: bool, as the images: where the moving image is known; None is everywhere.
+
+    Raises:
+        InputError: a framing that does not fit, or an image that is constant where the network looks.
+    """
+    box = framing.boxes(pair.moving.array, pair.fixed.array, spatial_dims)
+    cut = [framing.cut(image.array, box) for image in (pair.moving, pair.fixed)]
+    for image, values in zip((pair.moving, pair.fixed), cut, strict=True):
+        if not values.any():
+            where = f"the region at {box[0]} of size {box[1]}"
+            raise InputError(f"{image.path}: constant in {where}; choose another center.")
+    label = pair.moving_label.array if pair.moving_label else None
+    seen, reached = (
+        None if each is None else to_batch(framing.cut_label(each, box), spatial_dims) for each in (label, covered)
+    )
+    return Case(
+        name=name,
+        folder="",
+        image=_image(*cut, spatial_dims),
+        moving=pair.moving.array,
+        moving_label=label,
+        affine=pair.fixed.affine,
+        region=framing.region(box),
+        spatial_dims=spatial_dims,
+        label=None if seen is None else seen.float(),
+        covered=None if reached is None else reached.flatten(1).any(1),
+    )
 
 
 class PairsToRegister:
@@ -102,7 +141,8 @@ class PairsToRegister:
             raise InputError(f"moving is {moving!r} and fixed is {fixed!r}; give both.")
         self._single: Case | None = None
         if moving and fixed:
-            self._single = self._of_files(moving, fixed, moving_label, name or stem(moving))
+            pair = read_pair(moving, fixed, moving_label, spatial_dims)
+            self._single = case_of(pair, self.framing, spatial_dims, name or stem(moving))
         elif dataset_dir:
             self.dataset = prepared.read(dataset_dir)
             self.pairs = self.dataset.pairs(split)
@@ -123,29 +163,6 @@ class PairsToRegister:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[index] for index in range(len(self)))
-
-    def _of_files(self, moving: str | Path, fixed: str | Path, moving_label: str | Path | None, name: str) -> Case:
-        pair = read_pair(moving, fixed, moving_label, self.spatial_dims)
-        arrays = pair.moving.array, pair.fixed.array
-        box = self.framing.boxes(*arrays, self.spatial_dims)
-        region = self.framing.region(box)
-        cut = [self.framing.cut(array, box) for array in arrays]
-        for path, values in zip((moving, fixed), cut, strict=True):
-            if not values.any():
-                raise InputError(f"{path}: constant in the region at {box[0]} of size {box[1]}; choose another center.")
-        label = pair.moving_label.array if pair.moving_label else None
-        seen = None if label is None else to_batch(self.framing.cut_label(label, box), self.spatial_dims).float()
-        return Case(
-            name=name,
-            folder="",
-            image=_image(*cut, self.spatial_dims),
-            moving=arrays[0],
-            moving_label=label,
-            affine=pair.fixed.affine,
-            region=region,
-            spatial_dims=self.spatial_dims,
-            label=seen,
-        )
 
     def _of_pair(self, pair: dict[str, Any]) -> Case:
         arrays = prepared.load_arrays(self.dataset, pair, ("moving", "fixed", "moving_label"))

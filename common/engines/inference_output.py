@@ -24,14 +24,7 @@ UNKNOWN_LABEL = 2.0
 
 
 def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: str | Path) -> list[Path]:
-    """Write the warped image and label, the displacement and the method's maps; return the files.
-
-    All are on the fixed image's native grid. Outside the region that the network saw, the displacement is zero and
-    the map has its value in `OUTSIDE`. The image keeps its intensities and is sampled linearly, the label to the
-    nearest voxel; both are 0 where the displacement leaves the image. A network with classes that was given a moving
-    label adds ``segmentation``, its most probable class (0 outside). ``label_uncertainty`` is the expected error of
-    the classes' shares, summed over the classes (0 sure, 2 certainly wrong and outside); a network predicts it from
-    the images alone, an ensemble needs the label.
+    """Write `native_outputs` and the displacement, on the fixed image's native grid; return the files.
 
     Args:
         pred: (S, C, *region.shape), channels as `RegistrationNetwork` names them.
@@ -39,22 +32,56 @@ def write_case(case: Case, pred: Tensor, channels: Sequence[str], output_dir: st
     Raises:
         InputError: a file cannot be written.
     """
-    dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
-    pred = pred.detach().float().cpu()
-    ddf = case.region.place_field(pred[:, :dims], grid)
-    outputs = {"warped": warped_image(case.moving.astype(np.float32), ddf, case)}
-    if case.moving_label is not None:
-        outputs["warped_label"] = warped_image(case.moving_label, ddf, case)
-    for channel, name in enumerate(channels):
-        if name in OUTSIDE:
-            placed = case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])
-            outputs[name] = _from_batch(placed[:, 0], case)
-    outputs |= {name: _from_batch(array, case) for name, array in label_maps(case, pred, channels, grid).items()}
+    outputs, ddf = native_outputs(case, pred, channels)
     files = {name: file_of(case, name, output_dir) for name in (*outputs, "displacement")}
     for name, array in outputs.items():
         save_image(files[name], array, case.affine)
-    write_displacement(files["displacement"], _from_batch(ddf, case), case.affine)
+    write_displacement(files["displacement"], ddf, case.affine)
     return list(files.values())
+
+
+def native_outputs(case: Case, pred: Tensor, channels: Sequence[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the warped image and label and the method's maps by name, (i, j[, k]), and the field, (D, i, j[, k]).
+
+    All are on the fixed image's native grid, the field in its voxels. Outside the region that the network saw, and in
+    slices that the moving image does not reach, the displacement is zero and the map has its value in `OUTSIDE`. The
+    image keeps its intensities and is sampled linearly, the label to the nearest voxel; both are 0 where the
+    displacement leaves the image. A network with classes that was given a moving label adds ``segmentation``, its most
+    probable class (0 outside). ``label_uncertainty`` is the expected error of the classes' shares, summed over the
+    classes (0 sure, 2 certainly wrong and outside); a network predicts it from the images alone, an ensemble needs the
+    label.
+
+    Args:
+        pred: (S, C, *region.shape), channels as `RegistrationNetwork` names them.
+    """
+    dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
+    pred = pred.detach().float().cpu()
+    ddf = where_covered(case, case.region.place_field(pred[:, :dims], grid), 0.0)
+    outputs = {"warped": warped_image(case.moving.astype(np.float32), ddf, case)}
+    if case.moving_label is not None:
+        outputs["warped_label"] = warped_image(case.moving_label, ddf, case)
+    maps = native_maps(case, pred, channels, grid)
+    return outputs | {name: _unstack(array, case) for name, array in maps.items()}, _unstack(ddf, case)
+
+
+def native_maps(case: Case, pred: Tensor, channels: Sequence[str], grid: Sequence[int]) -> dict[str, Tensor]:
+    """The method's maps and those of labels, (S, *grid); see `native_outputs`."""
+    maps = {
+        name: case.region.place(pred[:, channel : channel + 1], grid, OUTSIDE[name])[:, 0]
+        for channel, name in enumerate(channels)
+        if name in OUTSIDE
+    }
+    maps |= label_maps(case, pred, channels, grid)
+    nowhere = {**OUTSIDE, "segmentation": 0, "label_uncertainty": UNKNOWN_LABEL}
+    return {name: where_covered(case, array, nowhere[name]) for name, array in maps.items()}
+
+
+def where_covered(case: Case, values: Tensor, fill: float) -> Tensor:
+    """``values`` (S, ...) with ``fill`` in the slices that the moving image does not reach."""
+    if case.covered is None:
+        return values
+    covered = case.covered.view(-1, *[1] * (values.dim() - 1))
+    return torch.where(covered, values, torch.tensor(fill, dtype=values.dtype))
 
 
 def label_maps(case: Case, pred: Tensor, channels: Sequence[str], grid: Sequence[int]) -> dict[str, Tensor]:
@@ -85,11 +112,11 @@ def warped_image(array: np.ndarray, ddf: Tensor, case: Case) -> np.ndarray:
     """A native image (float: linear) or label (nearest) under ``ddf`` (S, D, *grid), in the shape that it has."""
     mode = "bilinear" if array.dtype.kind == "f" else "nearest"
     batch = to_batch(array, case.spatial_dims).float()
-    warped = _from_batch(warp(batch, ddf, mode=mode)[:, 0], case)
+    warped = _unstack(warp(batch, ddf, mode=mode)[:, 0], case)
     return warped.astype(array.dtype)
 
 
-def _from_batch(maps: Tensor, case: Case) -> np.ndarray:
+def _unstack(maps: Tensor, case: Case) -> np.ndarray:
     """Turn (S, ...) back into (..., i, j), (..., i, j, k), whichever the native image is."""
     stack = case.spatial_dims == 2 and case.moving.ndim == 3
     return (torch.movedim(maps, 0, -1) if stack else maps[0]).numpy()

@@ -15,6 +15,8 @@ from ..errors import InputError
 class BatchInferer(Inferer):
     """Register the pairs of a tensor (B, 2, *spatial) at most ``batch_size`` at a time.
 
+    A stack of slices may come as (1, B, 2, *spatial), the batch of one that MONAI Label makes of it.
+
     ``seconds`` is what the network took for the last call, transfers and all else excluded; the very first call is
     preceded by a run that is not counted, since it loads kernels and picks algorithms.
 
@@ -31,7 +33,10 @@ class BatchInferer(Inferer):
         self._warm = False
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
-        """Return ``network(inputs)``, (B, C, *spatial)."""
+        """Return ``network(inputs)``: (B, C, *spatial), or (1, B, C, *spatial) of ``inputs`` (1, B, ...)."""
+        if inputs.dim() - 3 == getattr(network, "spatial_dims", None):
+            self._warm = True  # a server makes an inferer a request, and times nothing by it
+            return self(inputs[0], network, *args, **kwargs)[None]
         parts = inputs.split(self.batch_size)
         if not self._warm:
             network(parts[0], *args, **kwargs)

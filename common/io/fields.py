@@ -178,7 +178,7 @@ def _read_nifti(path: Path) -> Field:
     if len(shape) != 5 or shape[3] != 1 or shape[4] not in (2, 3) or kind != "f" or (shape[4] == 2 and shape[2] > 1):
         raise InputError(
             f"{path}: shape {list(shape)} is not that of a displacement field, [i, j, k, 1, 3]; "
-            "give a file *_displacement.nii.gz."
+            "give a file *_field.nii.gz or *_displacement.nii.gz."
         )
     vectors = vectors[:, :, 0, 0] if shape[4] == 2 else vectors[:, :, :, 0]
     if image.header["intent_code"] == RAS_INTENT:

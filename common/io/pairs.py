@@ -37,7 +37,7 @@ def read_pair(
 
 
 def _check_same_grid(first: MedicalImage, second: MedicalImage) -> None:
-    way_out = "resample one onto the grid of the other first"
+    way_out = "resample one onto the grid of the other first, or use `python -m tools.register`, which takes any grids"
     if first.array.shape != second.array.shape:
         one, two = list(first.array.shape), list(second.array.shape)
         raise InputError(f"{first.path} has shape {one} but {second.path} has {two}; {way_out}.")

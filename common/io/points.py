@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,9 @@ def _in_lps(path: Path, found: Vertices, axes: str | None) -> Points:
     if axes not in (None, *AXES):
         raise InputError(f"axes {axes!r} are unknown; choose LPS or RAS.")
     if found.axes is None and axes is None:
-        raise InputError(f"{path}: does not say whether its points are LPS (ITK, ANTs) or RAS (FreeSurfer); state it.")
+        raise InputError(
+            f"{path}: does not say whether its points are LPS (ITK, ANTs) or RAS (FreeSurfer); give --axes."
+        )
     if found.axes and axes and found.axes != axes:
         raise InputError(f"{path}: says that its points are {found.axes}, not {axes}; leave the axes to it.")
     flip = np.ones(found.points.shape[1])
@@ -90,6 +92,13 @@ def write_points(path: str | Path, source: str | Path, points: Points, lps: np.n
     return path
 
 
+def _numbers(row: Sequence[str], places: Sequence[int], number: int) -> list[float]:
+    try:
+        return [float(row[place]) for place in places]
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"row {number + 1}, {','.join(row)!r}, has no number for each coordinate") from error
+
+
 def _read_csv(content: bytes, columns: tuple[str, ...] = ("x", "y", "z")) -> Vertices:
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     names = [name.strip().lower() for name in rows[0]] if rows else []
@@ -97,7 +106,7 @@ def _read_csv(content: bytes, columns: tuple[str, ...] = ("x", "y", "z")) -> Ver
     if len(places) < 2 or places[:2] != [names.index(c) for c in columns[:2] if c in names]:
         raise ValueError("its first line names no columns x, y and z")
     body = [n for n, row in enumerate(rows) if n and any(cell.strip() for cell in row)]
-    values = np.array([[float(rows[n][p]) for p in places] for n in body]).reshape(-1, len(places))
+    values = np.array([_numbers(rows[n], places, n) for n in body]).reshape(-1, len(places))
 
     def moved(points: np.ndarray) -> bytes:
         copy = [list(row) for row in rows]
@@ -118,7 +127,7 @@ def _read_fcsv(content: bytes) -> Vertices:
     axes = {"0": "RAS", "RAS": "RAS", "1": "LPS", "LPS": "LPS"}[said[0] if said else "RAS"]  # RAS if unsaid, as Slicer
     rows = [n for n, line in enumerate(lines) if line.strip() and n not in comments]
     cells = {n: next(csv.reader([lines[n]])) for n in rows}
-    values = np.array([[float(cells[n][c]) for c in (1, 2, 3)] for n in rows]).reshape(-1, 3)
+    values = np.array([_numbers(cells[n], (1, 2, 3), n) for n in rows]).reshape(-1, 3)
 
     def moved(points: np.ndarray) -> bytes:
         copy = list(lines)

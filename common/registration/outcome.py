@@ -134,10 +134,19 @@ def about(outcome: Outcome, bundle: OpenBundle) -> dict[str, Any]:
             "spacing_mm": list(found.network_spacing),
             "shape": list(found.network_shape),
             "slice_axis": found.slice_axis,
+            "region": _region(found.seen),
+            "seen_percent": 100 * _mean(found.seen),
             "overlap": found.overlap,
             "seconds": found.seconds,
         },
     }
+
+
+def _region(seen: np.ndarray) -> dict[str, list[int]]:
+    """The smallest box of the fixed image's voxels that holds all that the network saw."""
+    places = [np.flatnonzero(seen.any(tuple(a for a in range(seen.ndim) if a != axis))) for axis in range(seen.ndim)]
+    first = [int(place[0]) if place.size else 0 for place in places]
+    return {"first": first, "shape": [int(p[-1]) + 1 - f if p.size else 0 for p, f in zip(places, first, strict=True)]}
 
 
 def _grid(image: MedicalImage) -> dict[str, Any]:

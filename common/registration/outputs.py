@@ -86,6 +86,16 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
+def refuse_file(output: Path) -> None:
+    """Refuse an output that is no folder, before the work is done.
+
+    Raises:
+        InputError: naming it.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; give a folder for the results.")
+
+
 @contextmanager
 def staged(output: Path) -> Iterator[Path]:
     """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.

@@ -109,7 +109,8 @@ def _changes(outcome: Outcome, view: View) -> list[Panel]:
     errors = Normalize(0, max(float(np.percentile(before, 99.5)), 1e-6))
     length = view.of(np.linalg.norm(outcome.field.vectors, axis=-1))
     jacobian = view.of(np.where(outcome.inner, outcome.jacobian, 1.0))
-    shown = np.where(jacobian > 0, np.clip(jacobian, *VOLUME), VOLUME[0] / 2)  # only what folds is below the scale
+    # only what folds is below the scale; at its end float32 would be drawn as below it, too
+    shown = np.where(jacobian > 0, np.clip(jacobian.astype(float), VOLUME[0] * 1.001, VOLUME[1]), VOLUME[0] / 2)
     folding = matplotlib.colormaps["PuOr"].with_extremes(under=FOLDED)
     unit = "of the grey range"
     return [
@@ -200,6 +201,7 @@ def _summary(report: Mapping[str, Any]) -> str:
         _change("squared difference", before, after, "mean_squared_error"),
         _change("local correlation", before, after, "local_correlation"),
         _change("mutual information", before, after, "mutual_information"),
+        _seen(report),
         f"|u|: mean {_text(report['displacement_mm']['mean'])}, largest {_text(report['displacement_mm']['max'])} mm",
         f"folded: {_text(report['folding_percent'])} %",
         f"u then its inverse: {_text(report['inverse_consistency_mm']['mean'])} mm off on average",
@@ -207,6 +209,13 @@ def _summary(report: Mapping[str, Any]) -> str:
     if "uncertainty_mm" in report["maps"]:
         lines.append(f"uncertainty of u: mean {_text(report['maps']['uncertainty_mm']['mean'])} mm")
     return "\n".join([*lines, f"network: {_text(report['network']['seconds'])} s"])
+
+
+def _seen(report: Mapping[str, Any]) -> str:
+    """Say how much of the fixed image was registered; elsewhere nothing is known."""
+    network = report["network"]
+    sizes = " × ".join(str(n) for n in network["region"]["shape"])
+    return f"network saw: {sizes} voxels, {_text(network['seen_percent'])} % of the fixed image"
 
 
 def _change(what: str, before: Mapping[str, float], after: Mapping[str, float], key: str) -> str:

@@ -7,16 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
 from ..errors import InputError
-from ..io.fields import FORMATS
+from ..io.fields import FORMATS, Field
 from ..io.images import MedicalImage, read_image, read_label, stem
 from ..io.points import AXES, POINTS, Points, read_points
+from ..physical import warp_image
 from .bundle import open_bundle
 from .outcome import Outcome, about, numbers
-from .outputs import check_format, write_outcome
+from .outputs import check_format, refuse_file, write_outcome
 from .register import register
 
 EPILOG = """\
@@ -26,7 +28,8 @@ Files that are written to DIR, NAME being that of the moving image:
   NAME_field.*               u in LPS mm: a point p of the fixed image lies at p + u(p) in the moving image
   NAME_inverse_field.*       from points of the moving to the fixed image, on the moving image's grid
   NAME_jacobian.nii.gz       determinant of d(p + u)/dp; at or below 0 the field folds
-  NAME_uncertainty_mm.nii.gz standard deviation of u along an axis, where the method predicts one; its other maps too
+  NAME_uncertainty_mm.nii.gz standard deviation of u along an axis, where the method predicts one; its other maps too;
+                             outside of what the network saw (see NAME.json) it is 148 of the network's voxels: unknown
   NAME_points.*              the points of --points in the fixed image
   NAME.json, NAME.png        numbers, and a picture to look at
 Files of these names are replaced."""
@@ -59,9 +62,10 @@ def run(options: argparse.Namespace, folder: Path) -> list[Path]:
         InputError: anything that cannot be used; nothing is written then.
     """
     start = time.perf_counter()
+    refuse_file(options.output)
     moving = _frame(options.moving, options.moving_frame)
     fixed = _frame(options.fixed, options.fixed_frame)
-    label = read_label(options.label) if options.label else None
+    label = _label(options.label, moving) if options.label else None
     check_format(options.format, fixed.array.ndim)
     points = _points(options, fixed.array.ndim)
     name = _name(options)
@@ -82,6 +86,15 @@ def _frame(path: Path, frame: int | None) -> MedicalImage:
     if frame and _is_single(path):
         raise InputError(f"{path}: holds one image, so it has no frame {frame}; leave the frame out.")
     return read_image(path, frame)
+
+
+def _label(path: Path, moving: MedicalImage) -> MedicalImage:
+    label = read_label(path)
+    if label.array.ndim == moving.array.ndim and label.array.any():
+        still = Field(np.zeros((*moving.array.shape, moving.array.ndim), np.float32), moving.affine)
+        if not warp_image(label.array, label.affine, still, order=0).any():
+            raise InputError(f"{path}: no label of it lies in {moving.path}; give the moving image's own label map.")
+    return label
 
 
 def _is_single(path: Path) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.geometry import spacing_of
 from ..engines.inference_cases import Case
-from ..engines.inference_output import OUTSIDE, UNKNOWN_LABEL, label_maps
+from ..engines.inference_output import native_maps, where_covered
 from ..io.displacement import to_physical
 from ..io.fields import Field
 from ..io.images import MedicalImage
@@ -102,9 +102,9 @@ def _predict(bundle: OpenBundle, image: Tensor) -> Tensor:
 def _result(bundle: OpenBundle, task: Task, pred: Tensor, seconds: float) -> Registration:
     case, grid, dims = task.case, task.grid, bundle.spatial_dims
     native = case.moving.shape[:dims]
-    ddf = _where_covered(task, case.region.place_field(pred[:, :dims], native), 0.0)
+    ddf = where_covered(case, case.region.place_field(pred[:, :dims], native), 0.0)
     vectors = to_physical(_unbatched(ddf, grid), case.affine).astype(np.float32)
-    seen = _where_covered(task, case.region.place(torch.ones_like(pred[:, :1]), native)[:, 0], 0.0)
+    seen = where_covered(case, case.region.place(torch.ones_like(pred[:, :1]), native)[:, 0], 0.0)
     return Registration(
         field=Field(grid.back(vectors), grid.fixed.affine),
         maps={name: grid.back(array) for name, array in _maps(bundle, task, pred).items()},
@@ -121,24 +121,11 @@ def _maps(bundle: OpenBundle, task: Task, pred: Tensor) -> dict[str, np.ndarray]
     """The method's maps on the turned native grid."""
     case, channels = task.case, bundle.network.channels
     native = case.moving.shape[: bundle.spatial_dims]
-    maps = {
-        name: case.region.place(pred[:, channel : channel + 1], native, OUTSIDE[name])[:, 0]
-        for channel, name in enumerate(channels)
-        if name in OUTSIDE
-    }
-    maps |= label_maps(case, pred, channels, native)
-    nowhere = OUTSIDE | {"segmentation": 0, "label_uncertainty": UNKNOWN_LABEL}
-    maps = {name: _where_covered(task, array, nowhere[name]) for name, array in maps.items()}
+    maps = native_maps(case, pred, channels, native)
     if UNCERTAINTY in maps:
         voxel = float(np.sqrt(np.mean(np.square(_network_spacing(case)))))
         maps["uncertainty_mm"] = torch.exp(maps[UNCERTAINTY] / 2) * voxel
     return {name: _unbatched(array, task.grid) for name, array in maps.items()}
-
-
-def _where_covered(task: Task, maps: Tensor, fill: float) -> Tensor:
-    """``maps`` (S, ...) with ``fill`` in the slices that the moving image does not reach."""
-    covered = task.covered.view(-1, *[1] * (maps.dim() - 1))
-    return torch.where(covered, maps, torch.tensor(fill, dtype=maps.dtype))
 
 
 def _network_spacing(case: Case) -> tuple[float, ...]:

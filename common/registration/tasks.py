@@ -27,14 +27,12 @@ class Task:
         case: of the turned native grid, see `NetworkGrid`.
         overlap: share of the region that the moving image covers.
         image: (S, inputs, *region), what the network takes.
-        covered: (S,) bool, the slices that the moving image reaches.
     """
 
     case: Case
     grid: NetworkGrid
     overlap: float
     image: Tensor
-    covered: Tensor
 
 
 def tasks(
@@ -47,7 +45,7 @@ def tasks(
     """Bring one moving image and each of ``frames`` to the network; arguments and errors as in `register_many`."""
     previous: tuple[NetworkGrid, np.ndarray, np.ndarray, np.ndarray | None, Box] | None = None
     for number, fixed in enumerate(frames):
-        _check_dimensions(moving, fixed, moving_label)
+        check_dimensions(moving, fixed, moving_label)
         if previous is None or not _same(previous[0].fixed, fixed):
             grid = NetworkGrid.over(fixed, bundle.spatial_dims, bundle.spacing, bundle.axes, slice_axis)
             seen_moving, covered = grid.bring(moving)
@@ -64,7 +62,12 @@ def _same(first: MedicalImage, second: MedicalImage) -> bool:
     return first.array.shape == second.array.shape and np.array_equal(first.affine, second.affine)
 
 
-def _check_dimensions(moving: MedicalImage, fixed: MedicalImage, label: MedicalImage | None) -> None:
+def check_dimensions(moving: MedicalImage, fixed: MedicalImage, label: MedicalImage | None) -> None:
+    """Refuse images of which some have two axes and some three.
+
+    Raises:
+        InputError: naming two of them.
+    """
     for other in (fixed, label):
         if other is not None and other.array.ndim != moving.array.ndim:
             raise InputError(
@@ -100,6 +103,7 @@ def _task(
             where = f"the region at {box[0]} of size {box[1]}"
             raise InputError(f"{image.path}: constant in {where}; choose another center.")
     labels = None if label is None else to_batch(framing.cut_label(label, box), dims).float()
+    reached = to_batch(framing.cut_label(covered, box), dims).flatten(1).any(1)
     case = Case(
         name=moving.path.name,
         folder="",
@@ -110,6 +114,7 @@ def _task(
         region=grid.in_turned(framing.region(box)),
         spatial_dims=dims,
         label=labels,
+        covered=reached,
     )
     shown, all_shown = (framing.cut_label(each, box).mean() for each in (covered, np.ones_like(covered)))
     overlap = float(shown / all_shown) if all_shown else 0.0
@@ -118,8 +123,7 @@ def _task(
             f"{moving.path} and {fixed.path} do not overlap in the region at {box[0]} of size {box[1]}; "
             "choose another center or crop_size."
         )
-    reached = to_batch(framing.cut_label(covered, box), dims).flatten(1).any(1)
-    return Task(case, grid, overlap, case.network_input(bundle.network), reached)
+    return Task(case, grid, overlap, case.network_input(bundle.network))
 
 
 def chunks(prepared: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:

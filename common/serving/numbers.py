@@ -13,6 +13,8 @@ from ..io import to_physical
 def numbers_of(case: Case, fixed: np.ndarray, outputs: dict[str, np.ndarray], ddf: np.ndarray) -> dict[str, Any]:
     """Summarise a registration over the region that the network saw, on the native grid; None: not computable.
 
+    Slices of a stack that the moving image does not reach are left out.
+
     ``mean_displacement_mm``, ``max_displacement_mm``; ``folding_percent`` of the voxels (Jacobian at or below 0);
     ``correlation_before`` and ``correlation_after`` of moving and of warped with fixed; the mean of every map.
 
@@ -40,12 +42,14 @@ NOT_MAPS = ("warped", "warped_label", "jacobian")
 
 
 def _inside(case: Case, shape: tuple[int, ...]) -> np.ndarray:
-    """Which native voxels the region covers."""
+    """Which native voxels the region covers, in the slices that the moving image reaches."""
     inside = np.ones(shape, bool)
     for axis, (first, step, count) in enumerate(zip(case.region.first, case.region.step, case.region.shape)):
         at = (np.arange(shape[axis]) - first) / step
         within = (at >= -0.5) & (at <= count - 0.5)
         inside &= within.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    if case.covered is not None and len(shape) > case.spatial_dims:
+        inside[..., ~case.covered.numpy()] = False
     return inside
 
 

@@ -6,14 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from ..engines.inference_cases import Case, to_batch
 from ..engines.inference_region import Framing
 from ..errors import InputError
-from ..io import stem
-from ..io.pairs import NativePair
+from .matching import matched_case
 from .refusal import refusing
 from .response import check_result, results_of
 from .studies import read_studies
@@ -23,14 +20,16 @@ class PairOfRequest:
     """The first and only transform before the network: read the images that a request names, and frame them.
 
     Sets ``image`` (S, inputs, *region), ``image_meta_dict`` (the native grid, as MONAI Label's writer reads it),
-    ``case``, ``channels`` (what the prediction will hold) and ``result`` (which of it is wanted).
+    ``case``, ``channels`` (what the prediction will hold), ``result`` (which of it is wanted) and ``resampled``:
+    whether images had to be brought onto the fixed image's grid, see `matched_case`.
 
     Args:
         network: the bundle's, with or without weights: what it takes and gives.
         framing: where it looks in the images; the request's ``center`` goes before.
 
     Raises (or answers with status 400):
-        InputError: as `read_studies`, a result that the network does not give, or a constant image.
+        InputError: as `read_studies`, a result that the network does not give, or images that are constant or do not
+            overlap.
     """
 
     def __init__(self, network: nn.Module, framing: Framing | None = None) -> None:
@@ -44,42 +43,16 @@ class PairOfRequest:
             pair = read_studies(data, self.spatial_dims)
             if wanted not in (given := results_of(self.channels, pair.moving_label is not None)):
                 raise InputError(f"result {wanted!r} needs a moving_label; without one there are {', '.join(given)}.")
-            case = case_of(pair, self.spatial_dims, self._framing(data))
+            case, resampled = matched_case(pair, self._framing(data), self.spatial_dims)
             image = case.network_input(self.network)
         native = {"spatial_shape": volume_shape(case.moving.shape), "original_affine": case.affine}
         found = {"image": image, "image_meta_dict": native, "case": case, "fixed_image": pair.fixed.array}
-        return {**data, **found, "channels": self.channels, "result": wanted}
+        return {**data, **found, "channels": self.channels, "result": wanted, "resampled": resampled}
 
     def _framing(self, data: dict[str, Any]) -> Framing:
         center = data.get("center")
         center = center[0] if isinstance(center, list) and center and isinstance(center[0], str) else center
         return replace(self.framing, center=center) if center else self.framing
-
-
-def case_of(pair: NativePair, spatial_dims: int, framing: Framing) -> Case:
-    """Frame a pair of one grid for a network of ``spatial_dims``.
-
-    Raises:
-        InputError: a framing that does not fit, or an image that is constant where the network looks.
-    """
-    arrays = pair.moving.array, pair.fixed.array
-    box = framing.boxes(*arrays, spatial_dims)
-    cut = [framing.cut(array, box) for array in arrays]
-    for image, values in zip((pair.moving, pair.fixed), cut, strict=True):
-        if not values.any():
-            raise InputError(f"{image.path}: constant in the region at {box[0]} of {box[1]}; choose another center.")
-    label = pair.moving_label.array if pair.moving_label else None
-    return Case(
-        name=stem(pair.moving.path),
-        folder="",
-        image=torch.cat([to_batch(values, spatial_dims) for values in cut], dim=1),
-        moving=arrays[0],
-        moving_label=label,
-        affine=pair.fixed.affine,
-        region=framing.region(box),
-        spatial_dims=spatial_dims,
-        label=None if label is None else to_batch(framing.cut_label(label, box), spatial_dims).float(),
-    )
 
 
 def volume_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from ..engines.channels import name_of
-from ..engines.inference_cases import Case
-from ..engines.inference_output import OUTSIDE, label_maps, warped_image
+from ..engines.inference_output import native_outputs
 from ..errors import InputError
 from ..io import to_physical
 from ..io.fields import Field
@@ -27,7 +22,9 @@ class ImageOfPrediction:
     """The transform behind the network: put the result that was asked for, and nothing else, in ``pred``.
 
     ``pred`` becomes (1, i, j, k) on the native grid, as it is to be written: nothing is left to resize. ``result``
-    becomes the numbers, see `numbers_of`; ``outputs`` and ``ddf`` hold everything else, see `native_outputs`.
+    becomes the numbers, see `numbers_of`, with ``shown``, the output that ``pred`` is, and ``resampled``, whether the
+    images lay on different grids (the warped image is then interpolated twice, see `matched_case`); ``outputs`` and
+    ``ddf`` hold everything else, see `native_outputs`.
     """
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -38,29 +35,10 @@ class ImageOfPrediction:
             outputs["jacobian"] = jacobian_determinant(Field(to_physical(ddf, case.affine), case.affine))
             chosen = map_of(data["result"], channels)
         image = outputs[chosen]
-        numbers = {"shown": chosen, **numbers_of(case, data["fixed_image"], outputs, ddf)}
+        numbers = numbers_of(case, data["fixed_image"], outputs, ddf)
+        numbers = {"shown": chosen, "resampled": data["resampled"], **numbers}
         image = image[..., None] if image.ndim == 2 else image
         return {**data, "pred": image[None], "outputs": outputs, "ddf": ddf, "result": numbers}
-
-
-def native_outputs(case: Case, pred: Tensor, channels: Sequence[str]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return what `write_case` writes, by name, as arrays (i, j[, k]), and the field, (D, i, j[, k]) in voxels.
-
-    Args:
-        pred: (S, C, *region.shape).
-    """
-    dims, grid = case.spatial_dims, case.moving.shape[: case.spatial_dims]
-    pred = pred.detach().float().cpu()
-    ddf = case.region.place_field(pred[:, :dims], grid)
-    outputs = {"warped": warped_image(case.moving.astype(np.float32), ddf, case)}
-    if case.moving_label is not None:
-        outputs["warped_label"] = warped_image(case.moving_label, ddf, case)
-    for number, name in enumerate(channels):
-        if name in OUTSIDE:
-            placed = case.region.place(pred[:, number : number + 1], grid, OUTSIDE[name])
-            outputs[name] = _unstack(placed[:, 0], case)
-    maps = label_maps(case, pred, channels, grid)
-    return outputs | {name: _unstack(array, case) for name, array in maps.items()}, _unstack(ddf, case)
 
 
 def results_of(channels: Sequence[str], labelled: bool) -> list[str]:
@@ -93,9 +71,3 @@ def map_of(result: str, channels: Sequence[str]) -> str:
         return result
     named = set(map(name_of, channels))
     return next(name for name in MAPS if name in named)
-
-
-def _unstack(maps: Tensor, case: Case) -> np.ndarray:
-    """Turn (S, ...) back into (..., i, j), (..., i, j, k), whichever the native image is."""
-    stack = case.spatial_dims == 2 and case.moving.ndim == 3
-    return (torch.movedim(maps, 0, -1) if stack else maps[0]).numpy()

@@ -10,8 +10,7 @@ import nibabel as nib
 
 from ..data.prepared import UNREADABLE
 from ..errors import InputError
-from ..io import MedicalImage, read_image, read_label
-from ..io.geometry import same_grid
+from ..io import read_image, read_label
 from ..io.images import ITK, NIFTI
 from ..io.pairs import NativePair
 
@@ -29,7 +28,7 @@ def read_studies(data: dict[str, Any], spatial_dims: int) -> NativePair:
         spatial_dims: 2 takes an image (i, j) or a stack (i, j, slice), 3 a volume.
 
     Raises:
-        InputError: an unknown id, a frame that is not there or is both, a file that cannot be used, or two grids.
+        InputError: an unknown id, a frame that is not there or is both, or a file that cannot be used.
     """
     path = Path(str(data.get("image") or ""))
     if not path.is_file():
@@ -42,7 +41,7 @@ def read_studies(data: dict[str, Any], spatial_dims: int) -> NativePair:
     if not _missing(data, "moving_label"):
         label = read_label(find(path.parent, data["moving_label"], "moving_label", LABELS))
     pair = NativePair(read_image(path, frames[0]), read_image(other, frames[1]), label)
-    _check_grids(pair, spatial_dims)
+    _check_shapes(pair, spatial_dims)
     return pair
 
 
@@ -99,20 +98,11 @@ def _check_frames(path: Path, data: dict[str, Any], frames: tuple[int | None, in
         raise InputError(f"{path}: frame {frames[0]} would be both moving and fixed; {way_out}.")
 
 
-def _check_grids(pair: NativePair, spatial_dims: int) -> None:
-    moving = pair.moving
-    for other in (pair.fixed, pair.moving_label):
-        if other is not None and not _same(moving, other):
-            raise InputError(
-                f"{moving.path} {list(moving.array.shape)} and {other.path} {list(other.array.shape)} lie on different "
-                "grids; resample one of them."
-            )
-    shape = list(moving.array.shape)
-    if spatial_dims == 3 and (len(shape) == 2 or min(shape) < 2):
-        raise InputError(f"{moving.path}: shape {shape} is no volume; ask a model of 2D images.")
-    if min(shape[:2]) < 2:
-        raise InputError(f"{moving.path}: shape {shape} is no stack of slices (i, j, slice); reorder its axes.")
-
-
-def _same(one: MedicalImage, other: MedicalImage) -> bool:
-    return one.array.shape == other.array.shape and same_grid(one.affine, other.affine)
+def _check_shapes(pair: NativePair, spatial_dims: int) -> None:
+    for image in (pair.moving, pair.fixed):
+        shape = list(image.array.shape)
+        if spatial_dims == 3 and (len(shape) == 2 or min(shape) < 2):
+            raise InputError(f"{image.path}: shape {shape} is no volume; ask a model of 2D images.")
+    if min(pair.fixed.array.shape[:2]) < 2:
+        shape = list(pair.fixed.array.shape)
+        raise InputError(f"{pair.fixed.path}: shape {shape} is no stack of slices (i, j, slice); reorder its axes.")

@@ -1,6 +1,7 @@
 """Draw what each shipped 2D bundle of VoxelMorph does to a pair: python docs/generate/pictures.py [DATASET].
 
-The pair is the first of the test split, of the phantom unless a prepared data set is named. They go to docs/pictures.
+The pair is the first of the test split, of the phantom unless a prepared data set is named. They go to docs/pictures;
+so do the pictures that two programs make of a phantom, for the programs' own pages.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from common.data.phantom import ensure_phantom
 from common.interfaces import Deformation, Pair
 from common.io import load_weights
 from common.losses import AdaFrameObjective, HeteroObjective
-from tools import render
+from tools import register, render
+from tools.cine import __main__ as cine
+from tools.label_app.demo import make_studies
 from tools.report.figures.panels import ERROR_MAP, SCORE_MAP, VARIANCE_MAP, blank, deformed_grid, show
 
 COLOURS = 256  # of a picture: a third of its size
@@ -68,7 +71,23 @@ def draw(method: str, pair: Pair, path: Path) -> None:
         blank(axis)
     drawn = BytesIO()
     figure.savefig(drawn)
-    Image.open(drawn).convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    _save(Image.open(drawn), path)
+
+
+def draw_programs(studies: Path, output: Path, to: Path) -> None:
+    """Write what ``tools.register`` and ``tools.cine`` show of a phantom in ``studies`` to the folder ``to``."""
+    label = studies / "labels" / "final" / "phantom0_ED.nii.gz"
+    common = ["--bundle", "vxm_hetero_disp", "--label", str(label), "--output", str(output)]
+    register.main([str(studies / "phantom0_ED.nii.gz"), str(studies / "phantom0_ES.nii.gz"), *common])
+    cine.main([str(studies / "phantom0_cine.nii.gz"), *common, "--wall", "2", "--cavity", "3"])
+    _save(Image.open(output / "phantom0_ED.png"), to / "register.png")
+    animation = Image.open(output / "phantom0_cine_cine.gif")
+    animation.seek(animation.n_frames // 2)
+    _save(animation, to / "cine.png")
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 def _panel(axis, title: str, image: Tensor, colours: str = "gray", norm: Normalize | None = None) -> None:
@@ -93,6 +112,8 @@ def main(arguments: list[str]) -> None:
             name = f"vxm_{method['name']}"
             if render.results(name) and method.get("spatial_dims", 2) == 2:
                 draw(method["name"], pair, DOCS / "pictures" / f"{method['name']}.png")
+        make_studies(Path(folder) / "studies")
+        draw_programs(Path(folder) / "studies", Path(folder) / "registered", DOCS / "pictures")
 
 
 if __name__ == "__main__":

@@ -137,6 +137,15 @@ def test_batches_of_any_size_give_the_same_and_are_timed() -> None:
         BatchInferer(0)
 
 
+@pytest.mark.parametrize("shape", [(5, 2, 16, 16), (1, 2, 16, 16, 16)])
+def test_a_batch_of_one_in_front_of_the_slices_comes_back(shape: tuple[int, ...]) -> None:
+    network, image = Constant((1.0,) * (len(shape) - 2)), torch.rand(shape)
+    plain = BatchInferer(2)(image, network)
+    network.seen.clear()
+    assert torch.equal(BatchInferer(2)(image[None], network), plain[None])
+    assert [len(part) for part in network.seen] == ([2, 2, 1] if len(shape) == 4 else [1])  # none goes through twice
+
+
 CONFIG = """
 imports: [$import common.io]
 bundle_root: {root}

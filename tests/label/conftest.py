@@ -26,9 +26,6 @@ OBLIQUE = np.array([[1.3, -0.4, 0.0, -30], [0.4, 1.3, 0.0, 12], [0.0, 0.0, 7, 40
 VOLUME = np.array([[0.0, 1, 0, -30], [-1, 0, 0, 12], [0, 0, 1, 40], [0, 0, 0, 1]])
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "label: starts MONAI Label servers")
-
 
 @dataclass
 class Server:
@@ -104,7 +101,8 @@ def stop(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, an oblique stack ``ob_ED``, ``ob_ES`` of three slices with a label map, volumes, a small image."""
+    """The demo, an oblique stack ``ob_ED``, ``ob_ES`` of three slices with a label map, volumes, and images of other
+    grids: a smaller pair, and one far away."""
     from tools.label_app.demo import make_studies
 
     folder = tmp_path_factory.mktemp("label") / "studies"
@@ -114,8 +112,10 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nib.save(nib.Nifti1Image(np.stack(slices, -1), OBLIQUE), folder / f"ob_{kind}.nii.gz")
     label = np.asarray(nib.load(folder / "labels" / "final" / "phantom0_ED.nii.gz").dataobj)
     nib.save(nib.Nifti1Image(np.repeat(label, 3, axis=2), OBLIQUE), folder / "labels" / "final" / "ob_ED.nii.gz")
-    small = np.asarray(nib.load(folder / "phantom0_ES.nii.gz").dataobj)[:100]
-    nib.save(nib.Nifti1Image(small, np.eye(4)), folder / "small.nii.gz")
+    for name, kind in (("small", "ES"), ("small_ED", "ED")):
+        image = nib.load(folder / f"phantom0_{kind}.nii.gz")
+        nib.save(image.slicer[:100], folder / f"{name}.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine + 1e4 * np.eye(4, k=3)), folder / "far.nii.gz")
     where = np.stack(np.mgrid[:24, :32, :24], -1)
     for name, radius in (("vol_a", 8), ("vol_b", 7)):
         ball = np.exp(-(((np.linalg.norm(where - (12, 16, 12), axis=-1)) / radius) ** 4)).astype(np.float32)

@@ -98,11 +98,20 @@ def test_frames_of_a_cine(server: Server, studies: Path, tmp_path: Path) -> None
     assert after < 0.7 * before
 
 
+def test_an_image_of_another_grid_is_brought_onto_the_fixed_one(server: Server, studies: Path, tmp_path: Path) -> None:
+    small = nib.load(studies / "small.nii.gz")
+    for moving, resampled in (("phantom0_ED", True), ("small_ED", False)):
+        numbers = server.json(f"/infer/vxm_hetero?image={moving}&output=json", {"fixed": "small"})
+        assert numbers["resampled"] is resampled and numbers["correlation_after"] > numbers["correlation_before"]
+    answer = server.image(tmp_path, "vxm_hetero", "phantom0_ED", fixed="small")
+    assert answer.shape == small.shape and np.allclose(answer.affine, small.affine, atol=1e-4)
+
+
 BAD = [
     ("phantom0_ED", {"fixed": "nobody"}, "nobody"),
     ("phantom0_ED", {"fixed": "../studies/phantom0_ES"}, "id of an image"),
     ("phantom0_ED", {}, "fixed"),
-    ("phantom0_ED", {"fixed": "small"}, "different grids"),
+    ("phantom0_ED", {"fixed": "far"}, "do not overlap in space"),
     ("phantom0_cine", {"fixed_frame": 9}, "0 to 8"),
     ("phantom0_ED", {"fixed": "phantom0_ES", "result": "elephant"}, "warped, uncertainty, jacobian"),
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle
 
@@ -16,7 +18,7 @@ from common.io import MedicalImage, read_field
 from common.io.fields import Field
 from common.io.points import read_points
 from common.registration import Registration, open_bundle, outputs, picture, register
-from common.registration.outcome import Outcome, about, numbers
+from common.registration.outcome import Outcome, _region, about, numbers
 from common.registration.outputs import check_format, write_outcome
 from common.registration.picture import draw
 from common.registration.view import choose_view
@@ -92,6 +94,28 @@ def test_only_folds_are_black() -> None:
     assert (shown[1].values < shown[1].norm.vmin).all()
 
 
+def test_strong_squeezing_is_not_drawn_as_a_fold() -> None:
+    vectors = np.zeros((24, 24, 2), np.float32)
+    vectors[..., 0] = 0.9 * np.arange(24)[:, None]
+    squeezed = of_field(vectors, grid_around((24, 24), (1.0, 1.0)))
+    panel = picture._changes(squeezed, choose_view(squeezed))[3]
+    figure = Figure((1, 1), dpi=100)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(panel.values, cmap=panel.colours, norm=panel.norm, interpolation="none")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    drawn = np.asarray(Image.open(buffer).convert("RGB"))[45:55, 45:55]
+    assert drawn.max(-1).min() > 90  # brown
+
+
+def test_what_the_network_saw_is_told() -> None:
+    seen = np.zeros((9, 8, 4), bool)
+    seen[2:7, 3:8, 1:] = True
+    found = of_field(np.zeros((9, 8, 4, 3)), grid_around((9, 8, 4), (1, 1, 6)), seen=seen, slice_axis=2)
+    assert _region(found.registration.seen) == {"first": [2, 3, 1], "shape": [5, 5, 3]}
+    assert _region(np.zeros((3, 4), bool)) == {"first": [0, 0], "shape": [0, 0]}
+
+
 def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -> None:
     report = report_of(outcome, tmp_path)
     for format in ("nifti", "l2r"):
@@ -108,7 +132,11 @@ def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -
         )
     assert set(np.unique(nib.load(folder / "a_warped_label.nii.gz").dataobj)) == {0, 300}
     assert "blob,2.9" in (folder / "a_points.csv").read_text() or "blob,3" in (folder / "a_points.csv").read_text()
-    assert json.loads((folder / "a.json").read_text())["bundle"]["version"] == "1.2.3"
+    written = json.loads((folder / "a.json").read_text())
+    assert written["bundle"]["version"] == "1.2.3"
+    seen = outcome.registration.seen
+    assert written["network"]["seen_percent"] == pytest.approx(100 * seen.mean())
+    assert all(0 < n <= size for n, size in zip(written["network"]["region"]["shape"], SHAPE, strict=True))
 
 
 def test_a_number_that_cannot_be_computed_is_null(tmp_path: Path, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.io import to_physical
-from common.serving import ImageOfPrediction, PairOfRequest, StackInferer
+from common.serving import ImageOfPrediction, PairOfRequest
 from common.serving.response import MAPS, results_of
 from tools.render import BUNDLES, bundle_names
 
@@ -28,7 +28,7 @@ def serve(network: torch.nn.Module, framing: Framing | None = None, **data: Any)
     """What the server does with a request, from the images to the writer."""
     data = PairOfRequest(network, framing)(data)
     with torch.no_grad():
-        data["pred"] = StackInferer()(data["image"][None], network)[0]
+        data["pred"] = BatchInferer()(data["image"][None], network)[0]
     return ImageOfPrediction()(data)
 
 
@@ -73,6 +73,7 @@ def test_the_outputs_are_those_of_inference_on_files(studies: Path, tmp_path: Pa
     assert {f"x_{name}" for name in data["outputs"]} - {"x_jacobian"} == set(written) - {"x_displacement"}
     for name in set(data["outputs"]) - {"jacobian"}:
         assert np.array_equal(data["outputs"][name], written[f"x_{name}"]), name
+    assert data["result"]["resampled"] is False
     vectors = to_physical(data["ddf"], data["case"].affine)
     assert np.allclose(vectors, written["x_displacement"][:, :, :, 0], atol=1e-5)
 
@@ -146,14 +147,6 @@ def test_a_network_without_a_map_says_so(request_ab: dict[str, Any]) -> None:
         serve(network, **request_ab, result="uncertainty")
 
 
-@pytest.mark.parametrize("shape", [(5, 2, 16, 16), (1, 2, 16, 16, 16)])
-def test_a_stack_goes_through_as_its_slices_do(shape: tuple[int, ...]) -> None:
-    network, image = Constant((1.0,) * (len(shape) - 2)), torch.rand(shape)
-    plain = BatchInferer(2)(image, network)
-    assert torch.equal(StackInferer(2)(image, network), plain)
-    assert torch.equal(StackInferer(2)(image[None], network), plain[None])
-
-
 @pytest.mark.parametrize("name", bundle_names())
 def test_every_bundle_is_told_how_to_serve(name: str, studies: Path) -> None:
     parser = ConfigParser()
@@ -164,7 +157,7 @@ def test_every_bundle_is_told_how_to_serve(name: str, studies: Path) -> None:
     has_map = any(channel.startswith(MAPS) for channel in network.channels)
     assert defaults["result"] == ["warped", *["uncertainty"] * has_map, "jacobian"]
     pre, inferer, post = (parser.get_parsed_content(key) for key in ("preprocessing", "inferer", "postprocessing"))
-    assert isinstance(inferer, StackInferer)
+    assert isinstance(inferer, BatchInferer)
     for result in defaults["result"]:
         data = {**defaults, "image": str(studies / "a.nii.gz"), "fixed": "b", "result": result}
         for transform in pre.transforms:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent.parent / "tools"
 FENCED = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -16,3 +24,25 @@ def commands(text: str) -> list[str]:
     """Every command of the ``sh`` blocks, its continued lines joined."""
     joined = [re.sub(r"\s*\\\n\s*", " ", content) for _, content in blocks(text, "sh")]
     return [line.strip() for content in joined for line in content.splitlines() if line.strip()]
+
+
+class Taken(Exception):
+    """The parser of a program has taken its words."""
+
+
+def taken(take: Callable, *arguments: object, **options: object) -> None:
+    """Parse, and go no further."""
+    raise Taken(take(*arguments, **options))
+
+
+def take_words(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail unless the program of ``python -m tools.NAME ...`` takes its words; it is not run."""
+    module, *words = shlex.split(command)[2:]
+    is_file = (TOOLS / f"{module.removeprefix('tools.').replace('.', '/')}.py").is_file()
+    program = importlib.import_module(module if is_file else f"{module}.__main__")
+    with monkeypatch.context() as patch:
+        for name in ("parse_args", "parse_intermixed_args"):
+            take = getattr(argparse.ArgumentParser, name)
+            patch.setattr(argparse.ArgumentParser, name, lambda *a, take=take, **k: taken(take, *a, **k))
+        with pytest.raises(Taken):
+            program.main(words)

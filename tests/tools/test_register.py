@@ -94,6 +94,18 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_elsewhere_and_an_output_that_is_a_file_are_refused(tmp_path: Path, files: dict[str, Path]) -> None:
+    affine = grid_around(SHAPE, (1.0, 1.0, 1.0), off=[900.0, 0, 0])
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, np.uint8), affine), tmp_path / "far.nii.gz")
+    given = arguments(files, tmp_path / "out", "--bundle", files["bundle"], "--label", tmp_path / "far.nii.gz")
+    with pytest.raises(InputError, match="far.nii.gz: no label of it lies in .*moving.nii.gz"):
+        register.main(given)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(InputError, match="file: is a file; give a folder"):
+        register.main(arguments(files, tmp_path / "file", "--bundle", files["bundle"]))
+
+
 def test_a_bundle_must_be_named(tmp_path: Path, files: dict[str, Path]) -> None:
     with pytest.raises(SystemExit):
         register.main(arguments(files, tmp_path / "out"))

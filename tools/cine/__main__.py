@@ -13,6 +13,7 @@ from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
 from common.registration import open_bundle
+from common.registration.outputs import refuse_file
 from tools.package.receive import find_bundle
 
 from .animation import view_of
@@ -68,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     say_in_one_line()
     options = parser().parse_args(arguments)
     band = _band(options)
+    refuse_file(options.output)
     cine = read_cine(options.cine, options.frame_time)
     reference = options.reference_frame
     if not 0 <= reference < len(cine.frames):

@@ -119,6 +119,7 @@ def _frame(plane: _Plane, cine: Cine, frame: int, curves: Curves | None) -> Imag
     rows = 2 if curves is not None else 1
     figure = Figure(figsize=(9.0, height + 0.35 + (2.1 if rows == 2 else 0)), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(h_pad=0.08)  # a title is not cut at the upper edge
     parts = figure.subfigures(rows, 1, height_ratios=[height + 0.35, 2.1][:rows], squeeze=False)[:, 0]
     left, middle, right = parts[0].subplots(1, 3)
     points = reference_points(plane.motion.ddf(frame))

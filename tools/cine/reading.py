@@ -106,7 +106,8 @@ def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
         array = np.asarray(image.dataobj, dtype=np.float32)
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
-    step = float(image.header.get_zooms()[3]) * MILLISECONDS.get(image.header.get_xyzt_units()[1], 0.0)
+    # by its text: the header is float32, in which 0.05 s is not 50 ms
+    step = float(str(image.header.get_zooms()[3])) * MILLISECONDS.get(image.header.get_xyzt_units()[1], 0.0)
     return np.ascontiguousarray(np.moveaxis(array, 3, 0)), nifti_affine(image.header), step if step > 0 else None
 
 

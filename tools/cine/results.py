@@ -16,6 +16,7 @@ from common.engines.evaluation_tables import write_json
 from common.io import file_hash
 from common.metrics import folding_percent
 from common.registration import OpenBundle
+from common.registration.outputs import staged
 
 from .animation import View, animation
 from .curves import Band, Curves
@@ -58,7 +59,7 @@ class Results:
 
 
 def write(results: Results, output: Path, fields: str | None = None) -> list[Path]:
-    """Write every file of ``results`` into the folder ``output``, the numbers last; return their paths.
+    """Write every file of ``results`` into the folder ``output``, all of them or none; return their paths.
 
     Args:
         fields: a format of `common.io.fields` to write the field of each frame in, too.
@@ -66,9 +67,15 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
     Raises:
         InputError: a file cannot be written, or a format that does not fit.
     """
+    with staged(output) as folder:
+        _write(results, folder, fields)
+        names = sorted(path.name for path in folder.iterdir())
+    return [output / name for name in names]
+
+
+def _write(results: Results, folder: Path, fields: str | None) -> None:
     cine, motion, step = results.cine, results.motion, results.step
-    start = output / cine.name
-    files = {kind: start.with_name(f"{start.name}_{kind}") for kind in _kinds(results)}
+    files = {kind: folder / f"{cine.name}_{kind}" for kind in _kinds(results)}
     warped = warped_frames(cine, motion)
     write_motion(files["motion.nii.gz"], motion, step)
     write_frames(files["warped.nii.gz"], warped, motion.affine, step)
@@ -77,7 +84,8 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
         write_frames(files[f"{name}.nii.gz"], maps, motion.affine, step)
     if results.label is not None:
         write_frames(files["warped_label.nii.gz"], warped_labels(results.label, motion), motion.affine, step)
-    singly = write_fields(output, cine.name, motion, fields) if fields else []
+    if fields:
+        write_fields(folder, cine.name, motion, fields)
     write_bytes(files["cine.gif"], animation(cine, motion, results.view, results.label, results.curves))
     if results.curves is not None:
         note = band_note(results)
@@ -86,7 +94,6 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
     columns = per_frame(cine, motion, warped)
     write_bytes(files["frames.csv"], table(cine, results.curves, columns))
     write_json(files["cine.json"], numbers(results, columns))
-    return [*files.values(), *singly]
 
 
 def _kinds(results: Results) -> list[str]:

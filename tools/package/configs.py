@@ -11,6 +11,8 @@ import yaml
 
 from common.errors import InputError
 
+# the bundle's folder joins sys.path by append: site.addsitedir would also run every .pth file in it, and weights are
+# often called that
 HEADER = """\
 # This bundle's folder, and the library in it. MONAI does not tell a config where it lies, so the call that reads this
 # file is asked (run, load, ckpt_export, verify_net_in_out), and the working directory is the last resort; --bundle_root
@@ -21,11 +23,12 @@ bundle_root: >-
   for folder in [getattr(names.get('self'), '__dict__', {}).get('config_root_path'),
   *(__import__('pathlib').Path(file).parent for file in monai.utils.ensure_tuple(names.get('config_file_') or ())[:1])]
   if folder is not None), __import__('os').getcwd())
+search_path: $__import__('sys').path
 """
 MODULE = """\
 {alias}:
   _target_: importlib.import_module
-  _requires_: {{_target_: site.addsitedir, sitedir: "@bundle_root"}}  # onto sys.path
+  _requires_: $@bundle_root in @search_path or @search_path.append(@bundle_root)
   name: {module}
 """
 IMPORT = re.compile(r"^  - \$import common\.([\w.]+) as (\w+)$", re.MULTILINE)

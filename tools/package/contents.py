@@ -57,12 +57,14 @@ def make(bundle: str, url: str | None = None, bundles: Path = BUNDLES, source: P
     folder = bundles / bundle
     if bundle not in bundle_names() or not (folder / "configs").is_dir():
         raise InputError(f"{bundle}: no such bundle; choose of {', '.join(bundle_names())}, or all.")
-    name, configs = zoo_name(bundle), {path.name: path.read_text() for path in (folder / "configs").glob("*.yaml")}
+    name = zoo_name(bundle)
+    configs = {path.name: path.read_text("utf-8") for path in (folder / "configs").glob("*.yaml")}
     library = library_of({target for text in configs.values() for target in targets(text)}, source)
-    metadata = packaged_metadata((folder / "configs" / "metadata.json").read_text(), name, library.requires)
+    metadata = packaged_metadata((folder / "configs" / "metadata.json").read_text("utf-8"), name, library.requires)
+    as_they_are = ("LICENSE", "configs/logging.conf", "docs/data_license.txt")
     files = {
-        **{path: (folder / path).read_text() for path in ("LICENSE", "configs/logging.conf", "docs/data_license.txt")},
-        "docs/README.md": readme((folder / "docs" / "README.md").read_text(), bundle, name, metadata),
+        **{path: (folder / path).read_text("utf-8") for path in as_they_are},
+        "docs/README.md": readme((folder / "docs" / "README.md").read_text("utf-8"), bundle, metadata, library.name),
         "configs/metadata.json": json.dumps(metadata, indent=2, ensure_ascii=False) + "\n",
         **_configs(configs, bundle, library),
         **{f"{library.name}/{path}": text for path, text in library.files.items()},

@@ -24,6 +24,7 @@ LICENCES = {  # by the address of the licence of the data that weights were trai
 SAFE = "models/model.safetensors"
 LARGE = "*.pt filter=lfs diff=lfs merge=lfs -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 METRICS = {"dsc": "Dice coefficient, %", "hd": "Hausdorff distance, voxels", "asd": "mean surface distance, voxels"}
+TYPES = {"dsc": "dice"}  # where the name differs there
 
 
 def repository(package: Package) -> dict[str, bytes]:
@@ -78,7 +79,7 @@ def result(measured: dict[str, Any]) -> dict[str, Any]:
     """What was measured with the shipped weights, as Hugging Face lists it."""
     data = about_data(measured["dataset"])
     figures = [
-        {"type": kind, "name": f"{METRICS[kind]} ({protocol} protocol)", "value": round(value, 4)}
+        {"type": TYPES.get(kind, kind), "name": f"{METRICS[kind]} ({protocol} protocol)", "value": round(value, 4)}
         for protocol, values in sorted(measured["shipped"].items())
         for kind, value in values.items()
         if kind in METRICS

@@ -16,6 +16,12 @@ from common.errors import InputError
 
 SOURCE = Path(common.__file__).parent
 ALWAYS = ("bundle", "registration")  # what configs call, and what registers two files without the repository
+HEAD = """\
+# Copyright (c) The Warpsure developers
+# Licensed under the Apache License, Version 2.0: http://www.apache.org/licenses/LICENSE-2.0
+# See LICENSE in the bundle's folder.
+#
+"""  # of every file, since the Model Zoo and whoever copies one file ask for it
 PROGRAM = re.compile(r"(`+)((?:python -m )?tools\.[^`\n]+)\1|\((python -m tools\.[\w. ]+)\)")
 
 
@@ -70,7 +76,7 @@ def library_of(targets: Iterable[str], source: Path = SOURCE) -> Library:
         found.add(name)
         waiting += [*_imports(name, modules), *([name.rpartition(".")[0]] if name else [])]
     paths = {modules[name].relative_to(source).as_posix(): modules[name] for name in found}
-    return Library({path: of_the_repository(file.read_text()) for path, file in sorted(paths.items())})
+    return Library({path: HEAD + of_the_repository(file.read_text("utf-8")) for path, file in sorted(paths.items())})
 
 
 def _modules(source: Path) -> dict[str, Path]:
@@ -92,7 +98,7 @@ def _imports(name: str, modules: dict[str, Path]) -> Iterator[str]:
     file = modules[name]
     here = name.split(".") if name else []
     package = here if file.name == "__init__.py" else here[:-1]
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(file.read_text("utf-8"))
     if any(_is_of(each, SOURCE.name) for each in _absolute_imports(tree)):
         raise InputError(f"{file}: imports {SOURCE.name} by its name, so it cannot be vendored; import it relatively.")
     for node in ast.walk(tree):

@@ -25,6 +25,7 @@ from .contents import SUMS
 MOST_FILES, MOST_BYTES = 2000, 2**30  # of a package, unpacked
 MOST_SUMS = 2**20  # bytes
 CHUNK = 2**20
+PART = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")  # of a name: the same on every file system, and read as it is
 LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 MADE_BY_USE = ("data", "eval", "runs")  # folders of a bundle that its own runs write to
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -106,17 +107,46 @@ def cache_folder() -> Path:
 
 
 def _from_cache(archive: Path) -> Path:
-    """The package unpacked in a folder of its hash, anew if what lies there is no longer as it was."""
-    into = cache_folder() / file_hash(archive)[:16]
-    there = [folder for folder in into.glob("[!.]*") if folder.is_dir()]
+    """The package unpacked in a folder of its hash, anew if what lies there is not what is in the zip."""
+    into = _own(cache_folder()) / file_hash(archive)[:16]
+    there = [*into.glob("[!.]*")]
     if len(there) == 1:
         try:
-            for compiled in [*there[0].rglob("__pycache__")]:  # of its earlier use, or of whoever put it there
-                shutil.rmtree(compiled)
-            return verify_folder(there[0])
-        except InputError:
-            shutil.rmtree(into)
+            return _verify_cached(archive, there[0])
+        except (InputError, OSError):
+            pass
+    if there:
+        shutil.rmtree(into)
     return unpack(archive, into)
+
+
+def _verify_cached(archive: Path, folder: Path) -> Path:
+    """Check that ``folder`` is what ``archive`` holds: a list of hashes that lies in the folder could be anyone's."""
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link, which a package never holds; remove it")
+    for compiled in [*folder.rglob("__pycache__")]:  # of its earlier use, or of whoever put it there
+        shutil.rmtree(compiled)
+    verify_folder(folder)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            sums = _read(archive, opened, opened.getinfo(f"{folder.name}/{SUMS}"), MOST_SUMS)
+    except (KeyError, *BROKEN) as error:
+        raise InputError(f"{archive}: not a whole zip file ({error}); fetch it again") from error
+    if sums != (folder / SUMS).read_bytes():
+        raise InputError(f"{folder}: another package than {archive}; remove it")
+    return folder
+
+
+def _own(folder: Path) -> Path:
+    """``folder``, made if need be; raise InputError if others could change what lies in it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another") from error
+    if os.name == "posix" and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
+        raise InputError(f"{folder}: others can write to it; set XDG_CACHE_HOME to a folder of your own")
+    return folder
 
 
 def _extract_all(archive: Path, opened: zipfile.ZipFile, folder: Path) -> str:
@@ -165,6 +195,8 @@ def _check(archive: Path, entry: zipfile.ZipInfo) -> None:
         wrong = "an entry for a folder, which a package does not have"
     elif any(part in ("", ".", "..") or part != part.rstrip(". ") for part in name.split("/")):
         wrong = "a name that leads elsewhere"
+    elif not all(PART.fullmatch(part) for part in name.split("/")) or name.startswith("."):
+        wrong = "a name of other than letters, digits, dots, - and _"
     elif kind not in (0, stat.S_IFREG):
         wrong = "a link or special file"
     elif entry.flag_bits & ENCRYPTED or entry.compress_type not in METHODS:

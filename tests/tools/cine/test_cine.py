@@ -15,6 +15,7 @@ from ring_cine import SCALES, ring
 from common.data.prepared import save_image
 from common.errors import InputError
 from common.registration import open_bundle, register
+from tools.cine import results
 from tools.cine.__main__ import main
 from tools.cine.motion import aimed, track
 from tools.cine.reading import read_cine
@@ -91,6 +92,26 @@ def test_without_a_label_there_are_motion_and_animation_only(ring_cine: Files, t
     assert names == {"motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd", "cine.gif", "frames.csv", "cine.json"}
     motion = np.asarray(nib.load(tmp_path / "out" / "ring_motion.nii.gz").dataobj)
     assert not motion[..., 2, :].any() and motion[..., 0, :].any()
+
+
+def test_nothing_is_left_of_a_run_that_fails(ring_cine: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("stop")
+
+    monkeypatch.setattr(results, "animation", fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        main([str(ring_cine[0]), "--bundle", "vxm_mse", "--output", str(tmp_path / "out")])
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(InputError, match="file: is a file; give a folder"):
+        main(["missing.nii.gz", "--bundle", "vxm_mse", "--output", str(tmp_path / "file")])
+
+
+def test_no_title_is_cut_at_the_edge(followed: Path) -> None:
+    with Image.open(f"{followed}_cine.gif") as film:
+        film.seek(1)
+        drawn = np.asarray(film.convert("L"))
+    assert drawn[:2].min() > 200 and drawn[2:40].min() < 100
 
 
 def test_files_of_2d_images_are_a_cine_too(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ def test_a_4d_file_is_read_with_its_grid_and_times(save: Save, affine, step: flo
         np.testing.assert_allclose(cine.times, [0, 40, 80], rtol=1e-5)
 
 
+def test_seconds_of_float32_are_whole_milliseconds(save: Save, affine) -> None:
+    cine = read_cine([save("a.nii.gz", frames(), affine, 0.05, "sec")])
+    assert cine.times.tolist() == [0, 50, 100]
+
+
 def test_a_frame_time_that_is_given_wins(save: Save, affine) -> None:
     np.testing.assert_allclose(read_cine([save("a.nii", frames(), affine)], 25.5).times, [0, 25.5, 51])
 

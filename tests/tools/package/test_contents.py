@@ -20,6 +20,7 @@ from tools.package.archive import zipped
 from tools.package.configs import packaged, strings
 from tools.package.contents import SUMS, Package, make
 from tools.package.documents import packaged_metadata
+from tools.package.library import SOURCE
 from tools.package.names import zoo_name
 from tools.package.receive import verify_folder
 from tools.render import BUNDLES, bundle_names, results
@@ -118,6 +119,25 @@ def test_paths_that_a_document_names_are_in_the_package(name: str, package: Pack
     assert package.files["docs/README.md"].startswith(f"# {package.name}\n".encode())
 
 
+@pytest.mark.parametrize("name", [*FAST, "vxm_weak"])
+def test_the_page_says_what_to_install_and_how_to_register(name: str, packages: dict[str, Package]) -> None:
+    package = packages[name] if name in packages else make(name)
+    page = package.files["docs/README.md"].decode()
+    pins = dict(re.findall(r"([\w-]+)==([\d.]+)", page))
+    assert pins.keys() == {"torch", "monai", "numpy", *package.metadata["required_packages_version"]}
+    assert pins["torch"] == package.metadata["pytorch_version"] and "sha256sum -c SHA256SUMS" in page
+    library = next(path.split("/")[0] for path in package.files if path.startswith("warpsure_"))
+    trained = name != "vxm_weak"
+    assert (f"python -m {library}.registration" in page) == ("ckpt_export" in page) == trained
+    assert ("The weights are of 3 classes" in page) == (name == "vxm_predictive")
+
+
+def test_every_module_names_its_licence(packages: dict[str, Package]) -> None:
+    modules = {path: text for path, text in packages["vxm_hetero"].files.items() if path.endswith(".py")}
+    assert len(modules) > 50
+    assert not [path for path, text in modules.items() if b"apache.org/licenses/LICENSE-2.0" not in text[:200]]
+
+
 def test_the_list_of_hashes_is_whole(packages: dict[str, Package]) -> None:
     files = packages["vxm_hetero"].files
     lines = dict(line.split("  ")[::-1] for line in files[SUMS].decode().splitlines())
@@ -130,6 +150,21 @@ def test_a_package_is_the_same_byte_for_byte(packages: dict[str, Package], zips:
     assert zipped(again.name, again.files) == zips["vxm_hetero"].read_bytes()
     backwards = dict(reversed(packages["vxm_hetero"].files.items()))
     assert zipped(again.name, backwards) == zips["vxm_hetero"].read_bytes()
+
+
+def test_texts_are_read_as_utf_8_whatever_the_locale(
+    packages: dict[str, Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_text
+
+    def ascii_by_default(path: Path, encoding: str | None = None) -> str:
+        ours = any(path.is_relative_to(folder) for folder in (BUNDLES, SOURCE))
+        return read(path, encoding or ("ascii" if ours else None))
+
+    monkeypatch.setattr(Path, "read_text", ascii_by_default)
+    with pytest.raises(UnicodeDecodeError):
+        (BUNDLES / "vxm_hetero" / "docs" / "README.md").read_text()
+    assert make("vxm_hetero").files == packages["vxm_hetero"].files
 
 
 def test_large_weights_are_published_elsewhere(tmp_path: Path) -> None:

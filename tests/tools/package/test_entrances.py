@@ -160,6 +160,16 @@ def test_it_is_exported_as_torchscript(
     )
 
 
+@pytest.mark.parametrize("content", [b"import os; os.abort()\n", b"\x80\x02weights\xff"])
+def test_a_file_of_weights_beside_it_is_not_run(
+    content: bytes, unpacked: dict[str, Path], isolated: Isolated, image: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(unpacked["vxm_hetero"], tmp_path / "ü b" / unpacked["vxm_hetero"].name)
+    (folder / "mine.pth").write_bytes(content)
+    ended = isolated(["-P", "-c", LOAD, folder.parent, folder.name, image, tmp_path / "out.pt"], tmp_path)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_two_versions_of_the_library_do_not_mix(
     packages: dict[str, Package], unpacked: dict[str, Path], isolated: Isolated, image: Path, tmp_path: Path
 ) -> None:

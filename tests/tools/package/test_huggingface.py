@@ -29,6 +29,7 @@ def test_the_card_says_what_was_measured(name: str, packages: dict[str, Package]
     (index,) = fields["model-index"]
     figures = {each["name"]: each["value"] for each in index["results"][0]["metrics"]}
     assert figures["Dice coefficient, % (published protocol)"] == round(results(name)["shipped"]["published"]["dsc"], 4)
+    assert "dice" in {each["type"] for each in index["results"][0]["metrics"]} and "dice" in fields["metrics"]
     assert body.strip().startswith(f"# {packages[name].name}\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import stat
 import warnings
 import zipfile
@@ -63,6 +64,11 @@ def test_a_whole_package_is_unpacked_as_it_was_packed(tmp_path: Path) -> None:
         (named("toy/.../x"), "is a name that leads elsewhere"),
         (named("toy\\..\\x"), "is a name with a backslash"),
         (named("toy/x\n"), "is a name with a backslash or a control character"),
+        (named("toy/x.md:hidden"), "is a name of other than letters"),
+        (named("toy/a\u202egnp.py"), "is a name of other than letters"),
+        (named("toy/e\u0301.md"), "is a name of other than letters"),
+        (named("-toy/x"), "is a name of other than letters"),
+        (named(".toy/x"), "is a name of other than letters"),
         (named("toy/link", stat.S_IFLNK | 0o777, b"/etc"), "'toy/link' is a link or special file"),
         (named("toy/pipe", stat.S_IFIFO | 0o644), "is a link or special file"),
         (named("toy/configs/train.json"), "'toy/configs/train.json' stands in it twice"),
@@ -205,3 +211,30 @@ def test_what_was_changed_in_the_cache_is_unpacked_anew(tmp_path: Path, monkeypa
     (folder / "configs" / "train.json").write_text('{"run": "$changed()"}')
     assert find_bundle(tmp_path / "a.zip") == folder
     assert (folder / "configs" / "train.json").read_bytes() == FILES["configs/train.json"]
+
+
+def test_another_package_in_the_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = package(tmp_path / "a.zip")
+    folder = find_bundle(path)
+    shutil.rmtree(folder)
+    other = tmp_path / "b.zip"
+    other.write_bytes(zipped("toy", with_sums(FILES | {"configs/train.json": b'{"run": "$evil()"}'})))
+    unpack(other, folder.parent)  # whole, by the list that lies in it
+    assert (find_bundle(path) / "configs" / "train.json").read_bytes() == FILES["configs/train.json"]
+    shutil.rmtree(folder)
+    folder.symlink_to(unpack(other, tmp_path / "elsewhere"))
+    assert (find_bundle(path) / "configs" / "train.json").read_bytes() == FILES["configs/train.json"]
+    assert not folder.is_symlink() and (tmp_path / "elsewhere" / "toy" / "configs").is_dir()
+    (folder.parent / "second").mkdir()
+    assert find_bundle(path) == folder and not (folder.parent / "second").exists()
+
+
+def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = package(tmp_path / "a.zip")
+    packages = find_bundle(path).parents[1]
+    assert stat.S_IMODE(packages.stat().st_mode) == 0o700
+    packages.chmod(0o777)
+    with pytest.raises(InputError, match="packages: others can write to it; set XDG_CACHE_HOME"):
+        find_bundle(path)

@@ -1,0 +1,151 @@
+"""Images on grids of their own: the motion is that of space, on the fixed image's grid, as `register` finds it."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from inference import Constant
+from toy_registration import MOTION, PLACE, CentreOfMass, blob, grid_around, written
+
+from common.engines.inference_output import OUTSIDE
+from common.engines.inference_region import Framing
+from common.engines.inferer import BatchInferer
+from common.errors import InputError
+from common.io import read_image, read_label, to_physical, write_image
+from common.physical import grid_points
+from common.registration import OpenBundle, open_bundle, register
+from common.registration.outcome import Outcome
+from common.serving import ImageOfPrediction, PairOfRequest
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+TURN = np.array([[0.98, -0.17, 0.1], [0.17, 0.98, 0.02], [-0.1, 0.0, 0.99]])
+FLIP = np.array([[0, -1, 0], [0, 0, 1], [-1, 0, 0]])  # stored axes 0, 1, 2 run along z, x and y, two of them backwards
+
+
+def serve(network: torch.nn.Module, folder: Path, framing: Framing | None = None, **asked: Any) -> dict[str, Any]:
+    """What the server makes of a request for ``moving`` and ``fixed`` of ``folder``."""
+    data = {"image": str(folder / "moving.nii.gz"), "fixed": "fixed", **asked}
+    data = PairOfRequest(network, framing)(data)
+    with torch.no_grad():
+        data["pred"] = BatchInferer()(data["image"][None], network)[0]
+    return ImageOfPrediction()(data)
+
+
+def anatomy(shape: tuple[int, ...], affine: np.ndarray, motion: float = 0.0) -> np.ndarray:
+    """A smooth pattern of space, 0 to 900; ``motion`` bends it."""
+    x, y, z = np.moveaxis(grid_points(shape, affine), -1, 0)
+    x = x + motion * np.sin(y / 9)
+    waves = np.cos(x / 7) * np.cos(y / 8 + x / 30) * np.cos(z / 10)
+    return (450 * (1 + waves * np.exp(-(x**2 + y**2 + z**2) / 4000))).astype(np.float32)
+
+
+def write_pair(folder: Path, fixed: tuple[Any, ...], moving: tuple[Any, ...], label: tuple[Any, ...] = ()) -> None:
+    """Write the pattern on two grids (shape, spacing, rotation, offset), and a label map of the moving image."""
+    grids = [(shape, grid_around(shape, *rest)) for shape, *rest in (fixed, moving, label or moving)]
+    arrays = [anatomy(*grids[0]), anatomy(*grids[1], 2.0), (anatomy(*grids[2], 2.0) > 500).astype(np.uint8)]
+    for name, array, (_, affine) in zip(("fixed", "moving", "label"), arrays, grids, strict=True):
+        write_image(folder / f"{name}.nii.gz", array, affine)
+
+
+def opened(name: str, **how: Any) -> OpenBundle:
+    return open_bundle(BUNDLES / name, "cpu", **how)
+
+
+STACK = ((60, 56, 5), (1.3, 1.3, 6.0), TURN, 0.0)
+PLAIN = ((30, 34, 32), (1.5, 1.4, 1.5), None, 0.0)
+PAIRS = {
+    "stacks": ("vxm_hetero_disp", {"crop_size": 48}, STACK, ((70, 72, 3), (1.1, 1.0, 6.5), None, [2.0, -3, 4])),
+    "stack and volume": ("vxm_adacs", {"crop_size": 48}, STACK, ((44, 80, 84), (0.9, 1.2, 1.0), FLIP, 1.0)),
+    "volumes": ("vxm_predictive", {"registration#axes": "stored", "registration#spacing": None}, PLAIN,
+                ((26, 52, 60), (1.8, 1.0, 0.9), FLIP @ TURN, [3.0, -2.0, 1.0])),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not BUNDLES.is_dir(), reason="the repository's bundles are not here")
+@pytest.mark.parametrize(("name", "how", "fixed", "moving"), PAIRS.values(), ids=PAIRS)
+def test_the_fixed_grid_gets_what_register_gives(
+    tmp_path: Path, name: str, how: dict[str, Any], fixed: tuple[Any, ...], moving: tuple[Any, ...]
+) -> None:
+    write_pair(tmp_path, fixed, moving)
+    bundle = opened(name, **how)
+    data = serve(bundle.network, tmp_path, bundle.framing, moving_label="label")
+    images = [read_image(tmp_path / f"{image}.nii.gz") for image in ("moving", "fixed")]
+    label = read_label(tmp_path / "label.nii.gz")
+    outcome = Outcome(*images, register(bundle, *images, label), label)
+    assert data["result"]["resampled"] is True and data["pred"].shape[1:] == fixed[0]
+    np.testing.assert_array_equal(data["case"].affine, images[1].affine)
+    vectors = to_physical(data["ddf"], data["case"].affine)
+    np.testing.assert_allclose(vectors, outcome.field.vectors, atol=1e-4)  # mm
+    assert np.abs(vectors).max() > 0.5
+    for each in set(data["outputs"]) & set(outcome.registration.maps) - {"segmentation"}:
+        np.testing.assert_allclose(data["outputs"][each], outcome.registration.maps[each], atol=1e-3, err_msg=each)
+    # interpolated twice, theirs once: close on average
+    inside, ours = outcome.compared, data["outputs"]
+    assert inside.mean() > 0.2
+    assert np.abs(ours["warped"] - outcome.warped)[inside].mean() < 0.005 * 900
+    assert (ours["warped_label"] == outcome.warped_label)[inside].mean() > 0.95
+
+
+def test_the_field_is_the_motion_of_space(tmp_path: Path) -> None:
+    for name, grid, place in (
+        ("fixed", ((40, 42, 44), (1.0, 1.1, 0.9)), PLACE),
+        ("moving", ((44, 38, 52), (1.2, 1.2, 0.8), FLIP @ TURN, [1.0, 0, 2]), PLACE + MOTION),
+    ):
+        written(blob(grid[0], grid_around(*grid), place), tmp_path / f"{name}.nii.gz")
+    data = serve(CentreOfMass(), tmp_path)
+    vectors = to_physical(data["ddf"], data["case"].affine)
+    np.testing.assert_allclose(vectors.reshape(-1, 3).mean(0), MOTION, atol=0.06)
+    assert data["result"]["correlation_after"] > 0.98 > 0.5 > data["result"]["correlation_before"]
+
+
+def test_slices_that_the_moving_image_does_not_reach_are_left_as_they_are(tmp_path: Path) -> None:
+    write_pair(tmp_path, ((40, 36, 6), (1.3, 1.3, 6.0)), ((44, 40, 3), (1.2, 1.2, 6.0), None, [0, 0, 9]))
+    shown = serve(Constant((1.0, 0.0)), tmp_path, Framing("all"), result="uncertainty")
+    reached = [k for k in range(6) if shown["ddf"][..., k].any()]
+    assert reached == [3, 4, 5]
+    assert (shown["pred"][0, ..., :3] == OUTSIDE["log_variance"]).all()
+    assert np.abs(shown["outputs"]["warped"][..., :3]).max() < 1e-6
+    assert shown["result"]["mean_log_variance"] == pytest.approx(-5)
+
+
+def test_a_label_of_another_grid_leaves_the_image_as_it_is(tmp_path: Path) -> None:
+    grid = ((40, 36, 4), (1.3, 1.3, 6.0))
+    write_pair(tmp_path, grid, grid, ((80, 72, 4), (0.65, 0.65, 6.0)))
+    network, framing = CentreOfMass(2), Framing("all")
+    plain, labelled = (serve(network, tmp_path, framing, moving_label=label) for label in ("", "label"))
+    assert (plain["result"]["resampled"], labelled["result"]["resampled"]) == (False, True)
+    for name in plain["outputs"]:
+        assert np.array_equal(plain["outputs"][name], labelled["outputs"][name])
+    moved = np.asarray(nib.load(tmp_path / "moving.nii.gz").dataobj) > 500
+    assert (labelled["case"].moving_label == moved).mean() > 0.95
+
+
+@pytest.mark.parametrize("label", ["", "label"])
+def test_images_that_do_not_overlap_are_a_bad_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    class HTTPException(Exception):
+        pass
+
+    grid, far = ((40, 36, 4), (1.3, 1.3, 6.0)), ((40, 36, 4), (1.3, 1.3, 6.0), None, [70.0, 0, 0])
+    write_pair(tmp_path, grid, *((grid, far) if label else (far,)))
+    monkeypatch.setitem(sys.modules, "starlette.exceptions", types.SimpleNamespace(HTTPException=HTTPException))
+    with pytest.raises(HTTPException) as error:
+        serve(CentreOfMass(2), tmp_path, moving_label=label)
+    status, line = error.value.args
+    assert status == 400 and "do not overlap in space" in line and "\n" not in line and str(tmp_path) not in line
+
+
+def test_an_image_without_slices_is_not_registered_to_a_stack(tmp_path: Path) -> None:
+    write_pair(tmp_path, ((40, 36, 4), (1.3, 1.3, 6.0)), ((40, 36, 4), (1.3, 1.3, 6.0)))
+    moving = np.asarray(nib.load(tmp_path / "moving.nii.gz").dataobj)[..., 0]
+    nib.save(nib.Nifti1Image(moving, np.eye(4)), tmp_path / "moving.nii.gz")
+    with pytest.raises(InputError, match="moving.nii.gz is 2D but fixed.nii.gz is 3D"):
+        serve(CentreOfMass(2), tmp_path)
