@@ -69,7 +69,7 @@ def running_workflow() -> ConfigWorkflow | None:
 
 def is_loading() -> bool:
     """Whether a call of MONAI reads the config that wants the network of the bundle's weights, and runs nothing."""
-    calls = {frame.f_code.co_name for frame in _frames() if frame.f_globals["__name__"] == "monai.bundle.scripts"}
+    calls = {frame.f_code.co_name for frame in _frames() if frame.f_globals.get("__name__") == "monai.bundle.scripts"}
     return bool(calls & {"load", "verify_net_in_out", "ckpt_export"})
 
 

@@ -45,7 +45,7 @@ def make_folder(folder: Path) -> None:
 def exclusive(path: Path) -> Iterator[IO[str]]:
     """Open a file to append to it, once no other process has it, the children of a killed one included."""
     make_folder(path.parent)
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 

@@ -176,7 +176,7 @@ def wait_until_ready(server: subprocess.Popen, url: str, log: Path) -> None:
             time.sleep(0.3)
         if time.monotonic() > end:
             raise InputError(f"{log}: the server has not answered for {SECONDS} seconds; see there why.")
-    reasons = REASON.findall(log.read_text(errors="replace"))
+    reasons = REASON.findall(log.read_text(encoding="utf-8", errors="replace"))
     raise InputError("".join(reasons[-1]) if reasons else f"{log}: the server has ended; see there why.")
 
 

@@ -46,7 +46,7 @@ def progress(run: Run, output: Path, split: str = "val") -> Progress:
 def _log(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -92,7 +92,7 @@ def label_maps(case: Case, pred: Tensor, channels: Sequence[str], grid: Sequence
     if classes and labelled:
         maps["segmentation"] = case.region.place(pred[:, classes], grid).argmax(1).to(torch.uint8)
     if uncertainties and (labelled or "ddf_variance" not in channels):
-        total = pred[:, uncertainties].sum(1, keepdim=True)
+        total = pred[:, uncertainties].sum(1, keepdim=True).clamp(max=UNKNOWN_LABEL)
         maps["label_uncertainty"] = case.region.place(total, grid, UNKNOWN_LABEL)[:, 0]
     return maps
 

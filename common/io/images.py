@@ -127,12 +127,12 @@ def _read(path: Path, channel: int | None = None) -> MedicalImage:
     array, affine = _read_all(path)
     if array.ndim == 4 and channel is not None:
         if not 0 <= channel < array.shape[3]:
-            raise InputError(f"{path}: {array.shape[3]} channels, but channel {channel} is asked for; check the file.")
+            raise InputError(f"{path}: holds images 0 to {array.shape[3] - 1}; there is no {channel}.")
         array = array[..., channel]
     if array.ndim not in (2, 3):
         raise InputError(
             f"{path}: {array.ndim}D of shape {list(array.shape)}; give a 2D image, a stack or a volume "
-            "(of a cine, cut out one frame)."
+            "(of a cine, choose a frame, or cut one out)."
         )
     return MedicalImage(array, affine, path)
 

@@ -70,7 +70,8 @@ def write_outcome(
 
 def _images(outcome: Outcome) -> dict[str, np.ndarray]:
     label = {} if outcome.warped_label is None else {"warped_label": outcome.warped_label}
-    return {"warped": outcome.warped, **label, "jacobian": outcome.jacobian, **outcome.registration.maps}
+    found = outcome.registration
+    return {"warped": outcome.warped, **label, "jacobian": outcome.jacobian, **found.maps, "seen": found.seen}
 
 
 def _ending(points: Path) -> str:

@@ -29,7 +29,7 @@ Files that are written to DIR, NAME being that of the moving image:
   NAME_inverse_field.*       from points of the moving to the fixed image, on the moving image's grid
   NAME_jacobian.nii.gz       determinant of d(p + u)/dp; at or below 0 the field folds
   NAME_uncertainty_mm.nii.gz standard deviation of u along an axis, where the method predicts one; its other maps too;
-                             outside of what the network saw (see NAME.json) it is 148 of the network's voxels: unknown
+                             where NAME_seen.nii.gz is 0, it is 148 of the network's voxels: unknown
   NAME_points.*              the points of --points in the fixed image
   NAME.json, NAME.png        numbers, and a picture to look at
 Files of these names are replaced."""

@@ -33,6 +33,7 @@ SHORT = (
     (r"tools\.search", "--override max_epochs=1 device=cpu --space smooth_weight=0.02"),
     (r"tools\.train_all .*--dataset", "--override max_epochs=1 device=cpu --seeds 0"),
     (r"tools\.cine", "--draws 3"),
+    (r"tools\.benchmark band", "--subjects 2"),
 )
 PROGRAMS = ("register.md", "cine.md", "packaging.md", "monai-label.md")
 NOT_AT_HAND = re.compile(r"tools\.prepare (acdc|camus|msd|check data/acdc)|^make ")

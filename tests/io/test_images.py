@@ -147,7 +147,7 @@ def test_a_stem_has_no_format() -> None:
 def test_a_channel_of_a_4d_file_is_read_where_one_is_asked_for(write: Write, image: np.ndarray) -> None:
     path = write("both.nii.gz", np.stack([image, 2 * image], axis=-1))
     np.testing.assert_array_equal(read_image(path, channel=1).array, 2 * image)
-    with pytest.raises(InputError, match="2 channels, but channel 2 is asked for"):
+    with pytest.raises(InputError, match="holds images 0 to 1; there is no 2"):
         read_image(path, channel=2)
     with pytest.raises(InputError, match="4D of shape"):
         read_image(path)

@@ -122,7 +122,7 @@ def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -
         folder = tmp_path / format
         files = write_outcome(outcome, report, folder, "a", format, tmp_path / "points.csv")
         names = {path.name for path in files}
-        images = ("warped", "warped_label", "jacobian", "uncertainty_mm", "displacement_log_variance")
+        images = ("warped", "warped_label", "jacobian", "uncertainty_mm", "displacement_log_variance", "seen")
         assert names == {f"a_{each}.nii.gz" for each in images} | {
             "a_field.nii.gz", "a_inverse_field.nii.gz", "a_points.csv", "a.json", "a.png"}  # fmt: skip
         assert {path.name for path in folder.iterdir()} == names
@@ -135,6 +135,7 @@ def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -
     written = json.loads((folder / "a.json").read_text())
     assert written["bundle"]["version"] == "1.2.3"
     seen = outcome.registration.seen
+    np.testing.assert_array_equal(nib.load(folder / "a_seen.nii.gz").dataobj, seen)
     assert written["network"]["seen_percent"] == pytest.approx(100 * seen.mean())
     assert all(0 < n <= size for n, size in zip(written["network"]["region"]["shape"], SHAPE, strict=True))
 

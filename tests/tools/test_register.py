@@ -38,11 +38,11 @@ def test_two_files_are_registered(
 ) -> None:
     out = tmp_path / "out"
     main(arguments(files, out, "--bundle", files["bundle"], "--format", "l2r", "--name", "pair"))
-    assert "8 files, pair_*; look at pair.png" in capsys.readouterr().out
+    assert "9 files, pair_*; look at pair.png" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {
         "pair.json", "pair.png", "pair_displacement_log_variance.nii.gz", "pair_field.nii.gz",
         "pair_inverse_field.nii.gz",
-        "pair_jacobian.nii.gz", "pair_uncertainty_mm.nii.gz", "pair_warped.nii.gz"}  # fmt: skip
+        "pair_jacobian.nii.gz", "pair_seen.nii.gz", "pair_uncertainty_mm.nii.gz", "pair_warped.nii.gz"}  # fmt: skip
     np.testing.assert_allclose(read_field(out / "pair_field.nii.gz").vectors.mean((0, 1, 2)), MOTION, atol=0.06)
     fixed, warped = nib.load(files["fixed"]), nib.load(out / "pair_warped.nii.gz")
     np.testing.assert_allclose(warped.affine, fixed.affine, atol=1e-5)
@@ -63,7 +63,7 @@ def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
     register.main(arguments(files, tmp_path / "out", *given))
     vectors = read_field(tmp_path / "out" / "cine_field.nii.gz").vectors[:, :, 1]
     np.testing.assert_allclose(vectors.mean((0, 1)), [2.0, 0, 0], atol=0.05)
-    with pytest.raises(InputError, match="4 channels, but channel 9|frame 9"):
+    with pytest.raises(InputError, match="holds images 0 to 3; there is no 9"):
         register.main(arguments(files, tmp_path / "other", *given[:-1], 9))
     with pytest.raises(InputError, match="cine.nii.gz: 4D"):
         register.main(arguments(files, tmp_path / "other", "--bundle", bundle))
@@ -81,7 +81,7 @@ def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
         (("--label", "missing.nii.gz"), "missing.nii.gz: no such file"),
         (("--points", "missing.csv"), "missing.csv: no such file"),
         (("--device", "abacus"), "device is 'abacus'"),
-        (("--moving-frame", "1"), "frame|channel"),
+        (("--moving-frame", "1"), "frame|holds"),
     ],
     ids=str,
 )

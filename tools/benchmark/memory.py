@@ -96,7 +96,7 @@ def resident_peak() -> float:
     status = Path("/proc/self/status")
     if not status.is_file():
         raise InputError(f"{status}: there is none; benchmark memory runs on Linux")
-    fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines() if ":" in line)
     return int(fields["VmHWM"].split()[0]) * 1024 / GIB
 
 

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m tools.cine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("cine", nargs="+", metavar="CINE", help="a 4D NIfTI file, or one image file a frame, in order")
+    made.add_argument("cine", nargs="+", metavar="CINE", help="a 4D file, a DICOM series, or a file a frame, in order")
     made.add_argument("--bundle", required=True, metavar="NAME|FOLDER|ZIP", help="what registers")
     made.add_argument("--output", type=Path, required=True, metavar="DIR")
     made.add_argument("--reference-frame", type=int, default=0, metavar="N", help="counted from 0 (default: 0)")

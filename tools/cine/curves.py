@@ -9,13 +9,11 @@ standard deviation over the draws, and what is drawn is 1.96 of them to each sid
 s the standard deviation of the area is 2 pi R s sqrt(exp(-k) I_1(k)) with k = (R / L)^2, and that of a thin ring's
 circumferential strain s / R times the same root: the tests compare with both.
 
-A band tells what the network's variance means for a curve; it is no confidence interval. Measured on 16 phantoms, whose
-motion is known, with the shipped weights: the errors in the heart correlate as L = 12.5 mm has it (0.78 at 9 mm, 0.53
-at 15 mm), but the networks predict too little, 0.40 mm where the error is 1.03 mm (vxm_hetero_disp) and 0.32 mm where
-it is 1.14 mm (vxm_diff): of the areas at end systole 38 to 50 % lay in the band, of the circumferential strains 12 to
-19 %. `Band.scale` multiplies s; with 2.6, on 16 other phantoms, 75 to 100 % did (vxm_hetero_disp). Nor does the
-variance know of errors that all images share, about half of the error there: motion that is underestimated; and on real
-images motion through the plane, and wrong contours in the reference frame.
+A band tells what the network's variance means for a curve; it is no confidence interval. `python -m tools.benchmark band`
+compares it with true errors on phantoms: those of the shipped networks correlate as L = 10.5 mm has it, and are two
+(vxm_hetero_disp) to five times (vxm_diff) as large as predicted. `Band.scale` multiplies s. Nor does the variance know of
+errors that all images share, more than half of circumferential strain's mean square there: motion that is underestimated;
+and on real images motion through the plane, and wrong contours in the reference frame.
 """
 
 from __future__ import annotations
@@ -55,7 +53,7 @@ class Band:
     """
 
     draws: int = 32
-    length: float = 12.5
+    length: float = 10.5
     scale: float = 1.0
     seed: int = 0
 

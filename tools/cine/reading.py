@@ -1,4 +1,4 @@
-"""A cine from a 4D NIfTI file or from one file a frame, and a label map of one of its frames."""
+"""A cine from a 4D file, a DICOM series or one file a frame, and a label map of one of its frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from common.data.prepared import UNREADABLE
 from common.errors import InputError
-from common.io import MedicalImage, read_image, read_label, stem
+from common.io import MedicalImage, read_frames, read_image, read_label, stem
 from common.io.geometry import nifti_affine, same_grid
 
 NIFTI = (".nii", ".nii.gz")
@@ -45,7 +45,7 @@ class Cine:
 
 
 def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> Cine:
-    """Read a 4D NIfTI file, or images in the order of time.
+    """Read a 4D file, a DICOM series of a cine, or images in the order of time.
 
     Args:
         frame_time: ms between two frames; None takes what the NIfTI file says.
@@ -95,10 +95,13 @@ def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray
 
 
 def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file.")
     if not path.name.lower().endswith(NIFTI):
-        raise InputError(f"{path}: give a 4D NIfTI file (.nii, .nii.gz), or one image file a frame.")
+        images = read_frames(path)
+        if len(images) < 2:
+            raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
+        return np.stack([image.array for image in images]), images[0].affine, None
     image = _nifti(path)
     if image.ndim != 4 or image.shape[3] < 2:
         raise InputError(f"{path}: shape {list(image.shape)} is no 4D cine of two frames or more, [i, j, k, t].")

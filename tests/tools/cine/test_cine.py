@@ -72,7 +72,7 @@ def test_the_numbers_say_what_was_done(followed: Path) -> None:
     assert content["sizes"]["3"]["smallest_frame"] == 2 and content["sizes"]["3"]["unit"] == "mm3"
     assert content["sizes"]["3"]["fraction_percent"] == pytest.approx(36, abs=8)
     assert content["strains"]["circumferential"]["peak"] < 0
-    assert content["band"] == {"draws": 4, "length": 12.5, "scale": 1.0, "seed": 0}
+    assert content["band"] == {"draws": 4, "length": 10.5, "scale": 1.0, "seed": 0}
 
 
 def test_a_bundle_without_uncertainty_gives_curves_without_a_band(ring_cine: Files, tmp_path: Path) -> None:

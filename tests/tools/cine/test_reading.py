@@ -61,6 +61,20 @@ def test_a_label_of_one_frame_or_of_all_is_that_of_the_reference(save: Save, aff
     np.testing.assert_array_equal(read_reference_label(whole, cine, 0), labels[0])
 
 
+@pytest.mark.filterwarnings("ignore")  # ITK's wrapping crashes where its warnings are errors
+def test_a_dicom_cine_is_read(tmp_path: Path) -> None:
+    import itk
+
+    loop = np.random.default_rng(0).integers(0, 1000, (3, 7, 9)).astype(np.uint16)
+    itk.imwrite(itk.image_from_array(loop), str(tmp_path / "loop.dcm"))
+    itk.imwrite(itk.image_from_array(loop), str(tmp_path / "volume.mha"))
+    cine = read_cine([tmp_path / "loop.dcm"], frame_time=40)
+    np.testing.assert_array_equal(cine.frames[..., 0], np.swapaxes(loop, 1, 2))
+    assert cine.times.tolist() == [0, 40, 80]
+    with pytest.raises(InputError, match="volume.mha: holds one image; give a cine"):
+        read_cine([tmp_path / "volume.mha"])
+
+
 def spoilt(number: int, value: float) -> np.ndarray:
     broken = frames()
     broken[number].flat[0 if np.isnan(value) else slice(None)] = value
