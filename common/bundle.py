@@ -63,7 +63,7 @@ def dataset(dataset_dir: str, bundle_root: str) -> str:
 def num_classes(dataset_dir: str, bundle_root: str) -> int:
     """Classes of a prepared data set's labels, background included; of the bundle's weights where these are loaded."""
     if is_loading():
-        metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text())
+        metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text("utf-8"))
         channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values()
         return sum(name.startswith("share of class") for name in channels)
     return 1 + max(prepared.read(dataset(dataset_dir, bundle_root)).labels, default=0)

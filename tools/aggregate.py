@@ -50,7 +50,7 @@ def per_pair(runs: Sequence[Run], output: Path, column: str) -> dict[tuple[str, 
     """A column of ``metrics.csv`` averaged over seeds: (pair, subject) -> value, NaN where one seed has none."""
     tables = []
     for run in runs:
-        with (run.folder(output) / "val" / "metrics.csv").open(newline="") as file:
+        with (run.folder(output) / "val" / "metrics.csv").open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             tables.append({(row["id"], row["subject"]): float(row[column] or "nan") for row in rows})
     if any(list(table) != list(tables[0]) for table in tables):

@@ -99,7 +99,7 @@ def command(
     if action == "training":
         own = {"seed": run.seed, "output_dir": folder / "train"}
     else:
-        known = yaml.safe_load(config(run.bundle, "evaluate.yaml").read_text()).keys() - OTHER_THERE
+        known = yaml.safe_load(config(run.bundle, "evaluate.yaml").read_text("utf-8")).keys() - OTHER_THERE
         overrides = {key: value for key, value in overrides.items() if key in known}
         own = {"checkpoint": folder / "train" / "model.pt", "split": split, "output_dir": folder / split}
         own |= {} if pairing == "listed" else {"pairing": pairing}
@@ -112,7 +112,7 @@ def command(
 
 def of_dataset(bundle: str, dataset: Path) -> dict[str, int]:
     """What a bundle is told of its data set: the dimensions, if they are not its own."""
-    dims, own = prepared.read(dataset).spatial_dims, yaml.safe_load(config(bundle, "evaluate.yaml").read_text())
+    dims, own = prepared.read(dataset).spatial_dims, yaml.safe_load(config(bundle, "evaluate.yaml").read_text("utf-8"))
     return {} if own["spatial_dims"] == dims else {"spatial_dims": dims}
 
 

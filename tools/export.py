@@ -53,7 +53,7 @@ def open_network(folder: Path, checkpoint: Path | None = None, overrides: Mappin
 
 def about(folder: Path, network: nn.Module) -> dict[str, str]:
     """What an exported file says of itself, each entry JSON."""
-    metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text("utf-8"))
     entries = {"bundle": folder.resolve().name, "version": metadata["version"], "channels": list(network.channels)}
     entries |= {"inputs": network.inputs, "spatial_dims": network.spatial_dims}
     return {key: json.dumps(value) for key, value in entries.items()}

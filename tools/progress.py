@@ -54,7 +54,7 @@ def _log(path: Path) -> list[dict[str, str]]:
 def max_epochs(bundle: str) -> str:
     """The epochs that a bundle trains for by itself; ? if there is no such bundle any more."""
     file = config(bundle, "train.yaml")
-    return yaml.safe_load(file.read_text())["max_epochs"] if file.is_file() else "?"
+    return yaml.safe_load(file.read_text("utf-8"))["max_epochs"] if file.is_file() else "?"
 
 
 def table(runs: list[Run], output: Path, split: str = "val", height: int | None = None) -> list[str]:

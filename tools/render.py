@@ -44,7 +44,7 @@ TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
 
 def recipes(kind: str) -> list[dict[str, Any]]:
     """The fragments in ``tools/recipes/<kind>``, by name."""
-    return [yaml.safe_load(path.read_text()) for path in sorted((RECIPES / kind).glob("*.yaml"))]
+    return [yaml.safe_load(path.read_text("utf-8")) for path in sorted((RECIPES / kind).glob("*.yaml"))]
 
 
 def combinations() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -65,12 +65,12 @@ def bundle_names() -> list[str]:
 def results(name: str) -> dict[str, Any]:
     """What was measured with a bundle's shipped weights; empty before that."""
     path = RECIPES / "results" / f"{name}.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def about_data(dataset: str) -> dict[str, str]:
     """What is said of the data that weights were trained on."""
-    return yaml.safe_load((RECIPES / "data.yaml").read_text())[dataset]
+    return yaml.safe_load((RECIPES / "data.yaml").read_text("utf-8"))[dataset]
 
 
 def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
 
 def versions() -> dict[str, str]:
     """The pinned version of each package that the project is tested with, the newest Python's."""
-    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", REQUIREMENTS.read_text(), re.MULTILINE)[::-1])
+    pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", REQUIREMENTS.read_text("utf-8"), re.MULTILINE)[::-1])
     return {name.lower(): version for name, version in pins.items()}
 
 
@@ -198,12 +198,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (architecture, method) in combinations().items():
         for path, content in render(architecture, method).items():
             file = options.output / name / path
-            if file.is_file() and file.read_text() == content:
+            if file.is_file() and file.read_text("utf-8") == content:
                 continue
             stale.append(str(file))
             if not options.check:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(content)
+                file.write_text(content, "utf-8")
     for file in stale:
         print(f"{file}: {'differs from its recipe; run `python -m tools.render`' if options.check else 'written'}")
     return int(options.check and bool(stale))

@@ -140,7 +140,7 @@ def check(bundle: str, overrides: Mapping[str, Any], overlay: str = "") -> None:
 def method_recipe(bundle: str) -> dict[str, Any]:
     """The recipe of a bundle's method; empty if there is none."""
     files = [path for path in (RECIPES / "methods").glob("*.yaml") if f"_{bundle}".endswith(f"_{path.stem}")]
-    return yaml.safe_load(max(files, key=lambda path: len(path.stem)).read_text()) if files else {}
+    return yaml.safe_load(max(files, key=lambda path: len(path.stem)).read_text("utf-8")) if files else {}
 
 
 def find(output: Path, bundle: str = "*") -> list[Run]:
@@ -152,13 +152,13 @@ def find(output: Path, bundle: str = "*") -> list[Run]:
 def metrics(run: Run, output: Path, split: str = "val") -> dict[str, Any] | None:
     """What the evaluation of a run wrote; None if it is unfinished."""
     path = run.folder(output) / split / "metrics.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
 def evaluated_with(run: Run, output: Path, split: str = "val") -> dict[str, Any]:
     """What the evaluation of a run was asked for beside its split: the pairing, if not as listed."""
     path = run.folder(output) / split / "overrides.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def score(run: Run, output: Path, select: str = "published", split: str = "val") -> float | None:
@@ -174,7 +174,7 @@ def state(run: Run, output: Path, split: str = "val") -> str:
         return "done"
     if not log.is_file():
         return "waiting"
-    with log.open() as file:
+    with log.open(encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -53,7 +53,7 @@ def read_settings(path: Path | None) -> dict[str, dict[str, Any]]:
         InputError: if it cannot be read as that.
     """
     try:
-        content = json.loads(path.read_text()) if path else {}
+        content = json.loads(path.read_text("utf-8")) if path else {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give the best.json of tools.search.") from error
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):

@@ -87,7 +87,7 @@ class Search:
             return
         path = self.output / "best.json"
         with exclusive(path.with_name(".best.lock")):
-            best = json.loads(path.read_text()) if path.is_file() else {}
+            best = json.loads(path.read_text("utf-8")) if path.is_file() else {}
             best[self.bundle] = rounded(study.best_params)
             prepared.write_bytes(path, (json.dumps(best, indent=1) + "\n").encode())
 

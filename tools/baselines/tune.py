@@ -60,7 +60,7 @@ def _result(name: str, settings: list[str], options: argparse.Namespace) -> dict
     if not (output / "metrics.json").is_file():
         given = (options.dataset, "val", output, settings, options.timeout, options.limit)
         evaluate(Request(options.name, *given))
-    return json.loads((output / "metrics.json").read_text())
+    return json.loads((output / "metrics.json").read_text("utf-8"))
 
 
 def table(results: list[tuple[str, dict[str, Any]]]) -> str:

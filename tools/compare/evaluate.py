@@ -151,7 +151,7 @@ def execute(command: Sequence[str], log) -> int:
 def bundle_call(row: Row, member: Member, setting: Setting, folder: Path) -> list[str]:
     """Return the command that evaluates weights, or an ensemble of them, by their bundle."""
     config = BUNDLES / row.method / "configs" / ("evaluate.yaml" if member.ensemble is None else CONFIG)
-    known = yaml.safe_load(config.read_text()).keys() - OWN - OF_ENSEMBLE
+    known = yaml.safe_load(config.read_text("utf-8")).keys() - OWN - OF_ENSEMBLE
     values = {key: value for key, value in member.settings.items() if key in known}  # those of the network
     values |= {"dataset_dir": setting.dataset.root.resolve(), "split": setting.split, "output_dir": folder.resolve()}
     values |= {"checkpoint": member.weights} if member.ensemble is None else member.ensemble.overrides

@@ -54,7 +54,7 @@ class TrainingTask(TrainTask):
         logs = sorted(self.tuned.glob("*/log.csv"))
         if not logs:
             return {}
-        with logs[-1].open(newline="") as file:
+        with logs[-1].open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return {"training": logs[-1].parent.name, **(rows[-1] if rows else {})}
 
