@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from documents import curls
 
 from common.errors import InputError
 from common.spatial import warp
@@ -20,6 +21,8 @@ from tools import label
 from tools.label_app.bundles import bundle_folders
 from tools.label_app.demo import FRAMES, cine_of
 from tools.render import BUNDLES
+
+ROOT = BUNDLES.parent
 
 
 def test_bundles_go_by_name_or_folder() -> None:
@@ -138,3 +141,10 @@ def test_the_demo_cine_beats_once() -> None:
     assert np.allclose(cine[..., FRAMES // 2], middle, atol=0.06)
     differences = np.square(cine - cine[..., :1]).mean((0, 1))
     assert differences.argmax() == FRAMES // 2
+
+
+def test_the_page_has_the_lines_that_the_program_prints(tmp_path: Path) -> None:
+    for kind in ("ED", "ES", "cine"):
+        (tmp_path / f"phantom0_{kind}.nii.gz").touch()
+    printed = label.usage("http://127.0.0.1:8000", "warpsure", ["vxm_hetero"], tmp_path).splitlines()[1:]
+    assert printed == curls((ROOT / "docs" / "monai-label.md").read_text("utf-8"))

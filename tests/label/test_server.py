@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from documents import curls
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEADS = "cardiac_cine_registration_"
@@ -124,6 +126,16 @@ def test_a_bad_request_is_told_why_and_the_server_lives_on(
     status, content = server.ask(f"/infer/vxm_hetero?image={image}&output=json", asked)
     assert status == 400 and line in json.loads(content)["detail"] and str(studies) not in content.decode()
     assert server.ask("/info/")[0] == 200
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing")
+def test_the_lines_of_the_page_work(ours: Server, tmp_path: Path) -> None:
+    lines = [line for line in curls((ROOT / "docs" / "monai-label.md").read_text("utf-8")) if "/infer/" in line]
+    for line in lines:
+        words = shlex.split(line.replace("http://127.0.0.1:8000", ours.url))
+        subprocess.run([*words, "--fail", "--noproxy", "*"], cwd=tmp_path, check=True, capture_output=True)
+    assert nib.load(tmp_path / "warped.nii.gz").shape == (128, 128, 1)
+    assert "displacement.nii.gz" in zipfile.ZipFile(tmp_path / "all.zip").namelist() and len(lines) == 3
 
 
 def test_an_unknown_image_or_model_is_not_found(ours: Server, stock: Server) -> None:

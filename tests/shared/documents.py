@@ -26,6 +26,12 @@ def commands(text: str) -> list[str]:
     return [line.strip() for content in joined for line in content.splitlines() if line.strip()]
 
 
+def curls(text: str) -> list[str]:
+    """Every line that asks a server, of the ``text`` blocks, its continued lines joined."""
+    joined = [re.sub(r"\s*\\\n\s*", " ", content) for _, content in blocks(text, "text")]
+    return [line for content in joined for line in content.splitlines() if line.startswith("curl ")]
+
+
 class Taken(Exception):
     """The parser of a program has taken its words."""
 
