@@ -117,7 +117,13 @@ def _from_cache(archive: Path) -> Path:
             pass
     if there:
         shutil.rmtree(into)
-    return unpack(archive, into)
+    try:
+        return unpack(archive, into)
+    except InputError:
+        there = [*into.glob("[!.]*")]
+        if len(there) != 1:
+            raise
+        return _verify_cached(archive, there[0])  # another process was faster
 
 
 def _verify_cached(archive: Path, folder: Path) -> Path:

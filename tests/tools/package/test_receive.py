@@ -238,3 +238,16 @@ def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch
     packages.chmod(0o777)
     with pytest.raises(InputError, match="packages: others can write to it; set XDG_CACHE_HOME"):
         find_bundle(path)
+
+
+def test_of_two_processes_that_unpack_at_once_both_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ours = receive.unpack
+
+    def second(archive: Path, into: Path) -> Path:
+        ours(archive, into)
+        return ours(archive, into)
+
+    monkeypatch.setattr(receive, "unpack", second)
+    folder = find_bundle(package(tmp_path / "a.zip"))
+    assert verify_folder(folder) == folder
