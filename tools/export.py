@@ -26,7 +26,7 @@ from common.io.weights import load_weights
 from common.networks.tracing import example_image
 from common.overrides import refuse_unknown
 
-from .package.receive import find_bundle
+from .package.find import find_bundle
 from .runs import parse_overrides
 
 OPSET = 20  # the first whose GridSample takes volumes

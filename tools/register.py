@@ -12,7 +12,7 @@ from pathlib import Path
 from common.errors import say_in_one_line
 from common.registration.program import add_arguments, run
 
-from .package.receive import find_bundle
+from .package.find import find_bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

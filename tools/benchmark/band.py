@@ -22,7 +22,7 @@ from tools.cine.curves import Band, Curves, measure
 from tools.cine.motion import Motion, aimed, track
 from tools.cine.picture import BAND
 from tools.cine.reading import Cine
-from tools.package.receive import find_bundle
+from tools.package.find import find_bundle
 
 SIZE = (128, 128)
 WALL, CAVITY = 2, 3

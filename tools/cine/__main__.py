@@ -14,7 +14,7 @@ from pathlib import Path
 from common.errors import InputError, say_in_one_line
 from common.registration import open_bundle
 from common.registration.outputs import refuse_file
-from tools.package.receive import find_bundle
+from tools.package.find import find_bundle
 
 from .animation import view_of
 from .curves import Band, measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import InputError
-from tools.package.receive import find_bundle
+from tools.package.find import find_bundle
 
 
 def bundle_folders(models: str) -> dict[str, Path]:

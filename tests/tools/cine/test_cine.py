@@ -19,7 +19,7 @@ from tools.cine import results
 from tools.cine.__main__ import main
 from tools.cine.motion import aimed, track
 from tools.cine.reading import read_cine
-from tools.package.receive import find_bundle
+from tools.package.find import find_bundle
 
 Files = tuple[Path, Path]
 
