@@ -103,6 +103,9 @@ def transform_points(points_lps: np.ndarray, field: Field) -> np.ndarray:
     """Return ``p + u(p)`` of points (..., D) in LPS mm of the fixed image: where they lie in the moving one.
 
     Linear between voxels; outside, u is that of the nearest point of the grid.
+
+    Raises:
+        ValueError: points of another dimension than the field's.
     """
     points = np.asarray(points_lps, dtype=float)
     if points.shape[-1] != field.dims:

@@ -91,6 +91,8 @@ def test_outside_an_image_is_filled_and_a_field_goes_on() -> None:
     field = Field(np.broadcast_to([1.0, 2.0], (4, 5, 2)), affine)
     np.testing.assert_allclose(transform_points(far, field), far + [1.0, 2.0])
     np.testing.assert_array_equal(outside(np.vstack([far, half]), field), [True, False])
+    around = -np.array([[-0.4, 2.0], [-0.6, 2.0], [1.0, 4.4], [1.0, 4.6]])  # LPS of these voxels
+    np.testing.assert_array_equal(outside(around, field), [False, True, False, True])
 
 
 def test_a_lone_slice_reaches_half_a_voxel() -> None:

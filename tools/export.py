@@ -14,17 +14,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from common.data.prepared import write_bytes
 from common.errors import InputError, say_in_one_line
-from common.io.weights import load_weights
 from common.networks.tracing import example_image
-from common.overrides import refuse_unknown
+from common.registration import OpenBundle, open_bundle
 
 from .package.find import find_bundle
 from .runs import parse_overrides
@@ -35,27 +32,10 @@ SIZES = {2: ((1, (64, 48)), (3, (31, 45))), 3: ((1, (32, 16, 24)), (3, (13, 22, 
 Run = Callable[[Tensor], Tensor]
 
 
-def open_network(folder: Path, checkpoint: Path | None = None, overrides: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network of the bundle in ``folder``, in evaluation mode on the CPU, with its weights or ``checkpoint``'s.
-
-    Raises:
-        InputError: no such config, an override of nothing in it, or weights that are missing or another network's.
-    """
-    files = [folder / "configs" / f"inference.{ending}" for ending in ("yaml", "json")]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        raise InputError(f"{files[0]}: no such file; give the name of a bundle, its folder, or its package.")
-    refuse_unknown([str(found)], overrides or {})
-    parser = ConfigParser(ConfigParser.load_config_file(found))
-    parser.update({"bundle_root": str(folder.resolve()), "device": "cpu", **(overrides or {})})
-    return load_weights(parser.get_parsed_content("network_def"), checkpoint or folder / "models" / "model.pt").eval()
-
-
-def about(folder: Path, network: nn.Module) -> dict[str, str]:
+def about(bundle: OpenBundle) -> dict[str, str]:
     """What an exported file says of itself, each entry JSON."""
-    metadata = json.loads((folder / "configs" / "metadata.json").read_text("utf-8"))
-    entries = {"bundle": folder.resolve().name, "version": metadata["version"], "channels": list(network.channels)}
-    entries |= {"inputs": network.inputs, "spatial_dims": network.spatial_dims}
+    entries = {"bundle": bundle.name, "version": bundle.version, "channels": list(bundle.network.channels)}
+    entries |= {"inputs": bundle.network.inputs, "spatial_dims": bundle.spatial_dims}
     return {key: json.dumps(value) for key, value in entries.items()}
 
 
@@ -106,7 +86,11 @@ FORMATS = {"torchscript": (to_torchscript, torchscript_run), "onnx": (to_onnx, o
 
 
 def package(name: str) -> ModuleType:
-    """An optional package; raise InputError if it is not installed."""
+    """An optional package.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -163,9 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Export from the command line."""
     say_in_one_line()
     options = parser().parse_args(arguments)
-    folder = find_bundle(options.bundle)
-    network = open_network(folder, options.checkpoint, parse_overrides(options.override))
-    content, found = exported(network, options.format, about(folder, network))
+    settings = parse_overrides(options.override) | {"device": "cpu"}
+    if options.checkpoint:
+        settings["checkpoint"] = str(options.checkpoint)
+    bundle = open_bundle(find_bundle(options.bundle), **settings)
+    content, found = exported(bundle.network, options.format, about(bundle))
     write_bytes(options.output, content)
     print(f"{options.output}: {options.format}, {len(content) / 1e6:.1f} MB, differs from the network by {found:.1e}")
 

@@ -50,13 +50,13 @@ class OpenBundle:
     batch_size: int = 16
 
 
-def open_bundle(folder: str | Path, device: str | torch.device = "cpu", **overrides: Any) -> OpenBundle:
+def open_bundle(folder: str | Path, /, device: str | torch.device | None = None, **overrides: Any) -> OpenBundle:
     """Open the bundle in ``folder`` by its ``configs/inference.yaml`` (or ``.json``).
 
     A config is a program: MONAI evaluates its expressions. Open only bundles that you trust.
 
     Args:
-        device: where the network runs.
+        device: where the network runs; None is a GPU if there is one.
         overrides: settings of the config, as in ``center="detect"``.
 
     Raises:
@@ -167,7 +167,8 @@ def _axes(value: Any) -> str:
     return value
 
 
-def _device(name: str | torch.device) -> torch.device:
+def _device(name: str | torch.device | None) -> torch.device:
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

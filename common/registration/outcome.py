@@ -23,14 +23,13 @@ from .register import Registration
 UNITS = {"uncertainty_mm": "mm", "displacement_log_variance": "log of squared voxels of the network's grid",
          "log_variance": "log of squared intensity, of images in [0, 1]", "score": "0 to 1, high: trusted",
          "label_uncertainty": "of the classes' shares, summed; high: unsure"}  # fmt: skip
-WINDOW = 5  # voxels of the local correlation
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """A registration with its images; everything else is computed once, when it is asked for.
 
-    All arrays are on the fixed image's grid, except ``inverse`` and ``residual``, which are on the moving image's.
+    All arrays are on the fixed image's grid, except those of ``inverse``, which are on the moving image's.
     """
 
     moving: MedicalImage
@@ -174,12 +173,12 @@ def _scaled(image: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> np.nd
 def _correlation(ours: np.ndarray, fixed: np.ndarray, mask: np.ndarray, slice_axis: int | None) -> float:
     """`nlcc`; of a stack the mean over its slices, weighted by what is compared of them."""
     if slice_axis is None:
-        return nlcc(ours, fixed, mask, WINDOW)
+        return nlcc(ours, fixed, mask)
     slices = [tuple(np.moveaxis(each, slice_axis, 0)[k] for each in (ours, fixed, mask))
               for k in range(mask.shape[slice_axis])]  # fmt: skip
     counted = [each for each in slices if each[2].any()]
     weights = [each[2].sum() for each in counted]
-    return float(np.average([nlcc(*each, WINDOW) for each in counted], weights=weights)) if counted else nan
+    return float(np.average([nlcc(*each) for each in counted], weights=weights)) if counted else nan
 
 
 def _consistency(outcome: Outcome) -> dict[str, float]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 
 from ..errors import InputError
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what the files are called after (default: the moving image)")
     parser.add_argument("--label", type=Path, help="label map of the moving image, to carry along")
     parser.add_argument("--points", type=Path, help=f"points of the moving image, in mm: {', '.join(POINTS)}")
-    parser.add_argument("--axes", choices=AXES, help="of --points, where the file does not say it")
+    parser.add_argument("--axes", choices=AXES, type=str.upper, help="of --points, if their file does not say it")
     parser.add_argument("--format", default="nifti", help=f"of the fields: {', '.join(FORMATS)} (default: nifti)")
     parser.add_argument("--moving-frame", type=int, metavar="N", help="of a 4D moving file, counted from 0")
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace, folder: Path) -> list[Path]:
     check_format(options.format, fixed.array.ndim)
     points = _points(options, fixed.array.ndim)
     name = _name(options)
-    bundle = open_bundle(folder, options.device or _device(), **_overrides(options.override))
+    bundle = open_bundle(folder, options.device, **_overrides(options.override))
     outcome = Outcome(moving, fixed, register(bundle, moving, fixed, label, options.slice_axis), label, points)
     report: dict[str, Any] = about(outcome, bundle) | numbers(outcome)
     report["frames"] = {"moving": options.moving_frame, "fixed": options.fixed_frame}
@@ -105,10 +104,6 @@ def _is_single(path: Path) -> bool:
     return True
 
 
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _name(options: argparse.Namespace) -> str:
     name = options.name or stem(options.moving)
     if not name or Path(name).name != name or name.startswith("."):
@@ -135,4 +130,6 @@ def _overrides(texts: list[str]) -> dict[str, Any]:
             equals = ""
         if not equals or not key:
             raise InputError(f"--override {text}: give KEY=VALUE, as in center=detect.")
+        if key == "device":
+            raise InputError(f"--override {text}: give it by --device.")
     return found

@@ -97,6 +97,13 @@ def _task(
     box: Box,
 ) -> Task:
     framing, dims = bundle.framing, bundle.spatial_dims
+    shown, all_shown = (framing.cut_label(each, box).mean() for each in (covered, np.ones_like(covered)))
+    overlap = float(shown / all_shown) if all_shown else 0.0
+    if overlap == 0:
+        raise InputError(
+            f"{moving.path} and {fixed.path} do not overlap in the region at {box[0]} of size {box[1]}; "
+            "choose another center or crop_size."
+        )
     cut = [framing.cut(array, box) for array in (seen_moving, grid.bring_same(fixed))]
     for image, values in zip((moving, fixed), cut, strict=True):
         if not values.any():
@@ -116,13 +123,6 @@ def _task(
         label=labels,
         covered=reached,
     )
-    shown, all_shown = (framing.cut_label(each, box).mean() for each in (covered, np.ones_like(covered)))
-    overlap = float(shown / all_shown) if all_shown else 0.0
-    if overlap == 0:
-        raise InputError(
-            f"{moving.path} and {fixed.path} do not overlap in the region at {box[0]} of size {box[1]}; "
-            "choose another center or crop_size."
-        )
     return Task(case, grid, overlap, case.network_input(bundle.network))
 
 

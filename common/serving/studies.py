@@ -36,7 +36,7 @@ def read_studies(data: dict[str, Any], spatial_dims: int) -> NativePair:
     other = path if _missing(data, "fixed") else find(path.parent, data["fixed"], "fixed", [""])
     frames = _frame(path, data, "moving_frame"), _frame(other, data, "fixed_frame")
     if other == path:
-        _check_frames(path, data, frames)
+        _check_frames(path, frames)
     label = None
     if not _missing(data, "moving_label"):
         label = read_label(find(path.parent, data["moving_label"], "moving_label", LABELS))
@@ -62,7 +62,11 @@ def find(folder: Path, name: Any, what: str, places: Sequence[str]) -> Path:
 
 
 def frames_of(path: Path) -> int | None:
-    """Return how many images a NIfTI file with four axes has; None for any other file."""
+    """Return how many images a NIfTI file with four axes has; None for any other file.
+
+    Raises:
+        InputError: unreadable.
+    """
     if not path.name.lower().endswith(NIFTI):
         return None
     try:
@@ -90,7 +94,7 @@ def _frame(path: Path, data: dict[str, Any], key: str) -> int | None:
     return frame
 
 
-def _check_frames(path: Path, data: dict[str, Any], frames: tuple[int | None, int | None]) -> None:
+def _check_frames(path: Path, frames: tuple[int | None, int | None]) -> None:
     if frames[0] is None:
         raise InputError(f"{path}: a single image; name the other one by `fixed`, or give a cine and two frames.")
     if frames[0] == frames[1]:

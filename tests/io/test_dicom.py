@@ -28,7 +28,10 @@ def restored_locale() -> Iterator[None]:
 
 @pytest.fixture
 def write_series(itk) -> WriteSeries:
-    """``write_series(folder, volume, affine, uid, skip, frame)``: one file a slice, named against their order."""
+    """``write_series(folder, volume, affine, uid, skip, frame)``: one file a slice, named against their order.
+
+    With ``timed`` their instance numbers run against their trigger times, which go first; without there are no times.
+    """
 
     def write(
         folder: Path,
@@ -37,6 +40,7 @@ def write_series(itk) -> WriteSeries:
         uid: str = "1.2.3.4",
         skip: tuple[int, ...] = (),
         frame: int = 0,
+        timed: bool = True,
     ) -> None:
         folder.mkdir(exist_ok=True)
         matrix = np.diag([-1, -1, 1]) @ affine[:3, :3]
@@ -45,10 +49,11 @@ def write_series(itk) -> WriteSeries:
             corner = grid_points((1, 1, volume.shape[2]), affine)[0, 0, k]
             tags = {
                 "0008|0016": MR, "0008|0060": "MR", "0020|000e": uid, "0020|000d": "1.2.3",
-                "0008|0018": f"{uid}.{frame}.{k + 1}", "0020|0013": str(k + 1 + 100 * frame),
-                "0018|1060": str(30.0 * frame), "0020|0032": "\\".join(f"{v:.8f}" for v in corner),
+                "0008|0018": f"{uid}.{frame}.{k + 1}", "0020|0013": str(k + 1 + 100 * (9 - frame if timed else frame)),
+                "0020|0032": "\\".join(f"{v:.8f}" for v in corner),
                 "0020|0037": "\\".join(f"{v:.9f}" for v in (matrix / spacing)[:, :2].T.ravel()),
                 "0028|0030": f"{spacing[1]}\\{spacing[0]}", "0018|0050": str(spacing[2]),
+                **({"0018|1060": str(30.0 * frame)} if timed else {}),
             }  # fmt: skip
             _write_slice(
                 itk, folder / f"{frame}_{90 - k}.dcm", volume[:, :, k], matrix / spacing, spacing, corner, tags
@@ -117,11 +122,12 @@ def test_any_of_its_files_stands_for_a_series(
         read_image(tmp_path / "study")
 
 
+@pytest.mark.parametrize("timed", [True, False])
 def test_files_at_one_position_are_frames(
-    tmp_path: Path, write_series: WriteSeries, volume: np.ndarray, right_handed: np.ndarray
+    tmp_path: Path, write_series: WriteSeries, volume: np.ndarray, right_handed: np.ndarray, timed: bool
 ) -> None:
     for frame in (1, 2, 0):
-        write_series(tmp_path / "cine", volume + 1000 * frame, right_handed, frame=frame)
+        write_series(tmp_path / "cine", volume + 1000 * frame, right_handed, frame=frame, timed=timed)
     frames = read_frames(tmp_path / "cine")
     assert len(frames) == 3
     for number, frame in enumerate(frames):
@@ -153,6 +159,31 @@ def test_a_file_of_many_frames_that_is_no_enhanced_image_is_a_cine(itk, tmp_path
     np.testing.assert_array_equal(read[1].array[:, :, 0], frames[1].T)
 
 
+def test_an_enhanced_image_is_a_volume(itk, tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).integers(0, 1000, (9, 7, 3)).astype(np.int16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = itk.image_from_array(np.ascontiguousarray(volume.T))
+        image.SetSpacing([1.5, 1.2, 8.0])
+        image.GetMetaDataDictionary()["0008|0016"] = f"{MR}.1"
+        image.GetMetaDataDictionary()["0008|0060"] = "MR"
+        writer = itk.ImageFileWriter[type(image)].New(Input=image, FileName=str(tmp_path / "enhanced.dcm"))
+        writer.SetImageIO(itk.GDCMImageIO.New())
+        writer.Update()
+    read = read_image(tmp_path / "enhanced.dcm")
+    np.testing.assert_array_equal(read.array, volume)
+    np.testing.assert_allclose(read.spacing, [1.5, 1.2, 8.0], atol=1e-6)
+
+
+def test_colours_are_refused(itk, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 9, 3)).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        itk.imwrite(itk.image_from_array(pixels, ttype=itk.Image[itk.RGBPixel[itk.UC], 2]), str(tmp_path / "rgb.dcm"))
+    with pytest.raises(InputError, match=r"rgb\.dcm: 3 values a voxel; give one grey channel"):
+        read_image(tmp_path / "rgb.dcm")
+
+
 def test_a_missing_slice_is_noticed(
     tmp_path: Path, write_series: WriteSeries, volume: np.ndarray, right_handed: np.ndarray
 ) -> None:
@@ -168,6 +199,10 @@ def test_tilted_and_mixed_slices_are_refused(
     write_series(tmp_path / "mixed", volume[:-1], right_handed @ np.diag([1, 1, 1.5, 1]), frame=1)
     with pytest.raises(InputError, match="unlike .* of the same series"):
         read_image(tmp_path / "mixed")
+    write_series(tmp_path / "wider", volume, right_handed)
+    write_series(tmp_path / "wider", volume, right_handed @ np.diag([1.1, 1, 1, 1]), frame=1)
+    with pytest.raises(InputError, match="or turned or spaced otherwise"):
+        read_image(tmp_path / "wider")
     for k in range(5):
         shifted = right_handed.copy()
         shifted[:3, 3] += k * (right_handed[:3, 2] + 1.5 * right_handed[:3, 0])

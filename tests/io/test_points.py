@@ -127,6 +127,16 @@ def test_ras_is_turned_and_turned_back(tmp_path: Path) -> None:
         np.testing.assert_allclose(read_points(moved, "RAS").lps, CORNERS * [-1, -1, 1] + [0, 0, 1])
 
 
+def test_a_list_of_slicer_that_says_nothing_is_ras(tmp_path: Path) -> None:
+    (tmp_path / "a.fcsv").write_bytes(LISTS["slicer.fcsv"].replace(b"# CoordinateSystem = LPS\n", b""))
+    np.testing.assert_allclose(read_points(tmp_path / "a.fcsv").lps, CORNERS * [-1, -1, 1])
+
+
+def test_a_table_of_a_spreadsheet_may_begin_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,z\n1,2,3\n", encoding="utf-8-sig")
+    np.testing.assert_array_equal(read_points(tmp_path / "a.csv", "LPS").lps, [[1, 2, 3]])
+
+
 def test_itk_reads_the_moved_mesh(itk, tmp_path: Path) -> None:
     for name in ("text.vtk", "binary.vtk"):
         (tmp_path / name).write_bytes(FILES[name].replace(b"POINT_DATA 4\nSCALARS a float\n", b""))
@@ -164,6 +174,10 @@ def test_bad_points_are_named(tmp_path: Path) -> None:
     assert "row 2, '1,2,far'" in message("c.csv", b"x,y,z\n1,2,far\n")
     assert "NaN or infinite" in message("d.csv", b"x,y,z\n1,2,nan\n")
     assert "no points" in message("e.csv", b"x,y,z\n")
+    two = [{"coordinateSystem": axes, "controlPoints": [{"position": [1, 2, 3]}]} for axes in ("LPS", "RAS")]
+    assert "lists of both LPS and RAS" in message("two.mrk.json", json.dumps({"markups": two}).encode(), None)
+    faces_first = MESHES["text.ply"].replace(b"element vertex", b"element edge")
+    assert "its vertices do not come first" in message("edges.ply", faces_first)
     for ending in ("vtk", "ply", "stl", "obj", "mrk.json", "fcsv", "csv"):
         assert "cannot be read" in message(f"broken.{ending}", b"\x00nothing,of\nthe kind\n")
     for name in ("text.vtk", "text.ply", "binary.vtk", "small.ply"):

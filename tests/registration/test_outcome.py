@@ -18,7 +18,7 @@ from common.io import MedicalImage, read_field
 from common.io.fields import Field
 from common.io.points import read_points
 from common.registration import Registration, open_bundle, outputs, picture, register
-from common.registration.outcome import Outcome, _region, about, numbers
+from common.registration.outcome import Outcome, _correlation, _points, _region, about, numbers
 from common.registration.outputs import check_format, write_outcome
 from common.registration.picture import draw
 from common.registration.view import choose_view
@@ -81,6 +81,36 @@ def test_a_slice_of_a_stack_counts_beside_one_that_was_not_seen() -> None:
     seen[:, :, 0] = seen[0] = False
     inner = of_field(np.zeros((9, 8, 4, 3)), grid_around((9, 8, 4), (1, 1, 6)), seen=seen, slice_axis=2).inner
     assert inner[2:, :, 1:].all() and not inner[:2].any() and not inner[:, :, 0].any()
+
+
+def test_only_what_has_values_before_and_after_is_compared() -> None:
+    vectors = np.zeros((12, 10, 2), np.float32)
+    vectors[..., 0] = 3.0  # LPS x runs against the first axis: sampled 3 voxels before
+    outcome = of_field(vectors, grid_around((12, 10), (1.0, 1.0)))
+    assert outcome.compared[3:].all() and not outcome.compared[:3].any()
+
+
+def test_outside_of_the_moving_image_is_its_smallest_value() -> None:
+    vectors = np.full((8, 8, 2), 100.0, np.float32)
+    outcome = of_field(vectors, grid_around((8, 8), (1.0, 1.0)))
+    assert (outcome.warped == 0).all()
+    outcome.moving.array[2, 3] = -1000.0
+    assert (Outcome(outcome.moving, outcome.fixed, outcome.registration).warped == -1000).all()
+
+
+def test_the_correlation_of_a_stack_weighs_slices_by_what_is_compared_of_them() -> None:
+    ours, mask = np.random.default_rng(0).random((2, 20, 20, 2)).astype(np.float32), np.ones((20, 20, 2), bool)
+    ours[1, :, :, 0] = ours[0, :, :, 0]
+    mask[5:, :, 0] = False
+    alike, other = (_correlation(*ours[..., k], mask[..., k], None) for k in (0, 1))
+    assert alike > other + 0.5
+    assert _correlation(*ours, mask, 2) == pytest.approx((100 * alike + 400 * other) / 500, abs=1e-6)
+
+
+def test_a_point_that_was_not_seen_has_no_uncertainty(outcome: Outcome) -> None:
+    outcome.registration.seen[:] = False
+    found = _points(outcome)
+    assert found["seen"] == [False] and np.isnan(found["uncertainty_mm"]).all()
 
 
 def test_only_folds_are_black() -> None:
@@ -170,6 +200,12 @@ def test_the_picture_can_be_opened(tmp_path: Path, outcome: Outcome) -> None:
     assert 800 < picture.shape[1] < 2000 and 800 < picture.shape[0] < 2500
     assert picture.std() > 20
     assert draw(outcome, report_of(outcome, tmp_path)) == content
+
+
+def test_slices_across_another_axis_have_the_head_on_top() -> None:
+    affine = grid_around((14, 15, 16), (2.0, 2.0, 2.0))
+    outcomes = [of_field(np.zeros((14, 15, 16, 3)), affine, slice_axis=axis) for axis in (0, 1)]
+    assert [choose_view(each).letters for each in outcomes] == [("A", "P", "S", "I"), ("R", "L", "S", "I")]
 
 
 STORED = {"RAS": np.eye(3), "LPI": np.diag([-1.0, -1, -1]), "PSR": np.array([[0.0, 0, 1], [-1, 0, 0], [0, 1, 0]])}

@@ -91,7 +91,7 @@ def test_a_volume_is_asked_of_a_network_of_volumes(studies: Path, tmp_path: Path
         ask(tmp_path, "one", dims=3, fixed="two")
 
 
-@pytest.mark.parametrize("name", ["../studies/a", "/etc/passwd", "a\0", "..\\a", "", "..", None, {"a": 1}])
+@pytest.mark.parametrize("name", ["../a", "labels/final/a", "/etc/passwd", "a\0", "..\\a", "", "..", None, {"a": 1}])
 def test_an_id_leads_nowhere_else(studies: Path, name: Any) -> None:
     (studies.parent / "a.nii.gz").write_bytes((studies / "a.nii.gz").read_bytes())
     with pytest.raises(InputError):

@@ -20,7 +20,7 @@ from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.io import to_physical
 from common.serving import ImageOfPrediction, PairOfRequest
-from common.serving.response import MAPS, results_of
+from common.serving.response import MAPS, map_of, results_of
 from tools.render import BUNDLES, bundle_names
 
 
@@ -84,6 +84,12 @@ def test_the_map_is_known_where_the_network_looked(request_ab: dict[str, Any], r
     image = shown["pred"][0]
     assert shown["result"]["shown"] == "log_variance" and set(np.unique(image)) == {-5, 0}
     assert (image == -5).sum() == 16 * 16 * 3
+
+
+def test_the_uncertainty_is_of_the_displacement_where_there_are_two_maps() -> None:
+    channels = ("ddf_0", "ddf_1", "log_variance", "displacement_log_variance", "warped")
+    assert map_of("uncertainty", channels) == "displacement_log_variance"
+    assert map_of("log_variance", channels) == "log_variance"
 
 
 def test_the_jacobian_of_a_uniform_scaling(request_ab: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from common.errors import InputError
 from common.interfaces import Deformation
 from common.networks import RegistrationNetwork, VarianceEstimator, VoxelMorph
 from common.networks.tracing import example_image
+from common.registration import open_bundle
 from tools import export
 from tools.render import BUNDLES
 
@@ -42,7 +43,7 @@ def test_torchscript_is_read_without_the_repository_and_monai(
 ) -> None:
     file = run("vxm_hetero", "torchscript", tmp_path / "new" / "model.ts")
     assert "model.ts: torchscript" in capsys.readouterr().out
-    network = export.open_network(BUNDLES / "vxm_hetero")
+    network = open_bundle(BUNDLES / "vxm_hetero").network
     image = example_image(network, 3, (37, 50))
     with torch.no_grad():
         torch.save((image, network(image)), tmp_path / "case.pt")
@@ -62,7 +63,7 @@ def test_torchscript_is_read_without_the_repository_and_monai(
 def test_onnx_gives_what_the_network_gives_at_other_sizes(name: str, tmp_path: Path) -> None:
     onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     file = run(name, "onnx", tmp_path / "model.onnx")
-    network, session = export.open_network(BUNDLES / name), export.onnx_run(file.read_bytes())
+    network, session = open_bundle(BUNDLES / name).network, export.onnx_run(file.read_bytes())
     for batch, size in ((2, (50, 33, 20)), (1, (16, 70, 19)), (4, (7, 9, 12))):
         image = example_image(network, batch, size[: network.spatial_dims])
         with torch.no_grad():
@@ -156,5 +157,13 @@ def test_an_output_that_is_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_an_inference_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "configs").mkdir()
-    with pytest.raises(InputError, match=r"inference\.yaml: no such file"):
+    with pytest.raises(InputError, match=r"no configs/inference\.yaml or \.json in it"):
+        run(tmp_path, "torchscript", tmp_path / "model.ts")
+
+
+@pytest.mark.parametrize(("config", "message"), [("a: [1", "cannot be read"), ("a: 1", "has no network_def")])
+def test_a_config_that_is_none_of_a_bundle_is_refused(config: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "inference.yaml").write_text(config)
+    with pytest.raises(InputError, match=message):
         run(tmp_path, "torchscript", tmp_path / "model.ts")

@@ -81,7 +81,9 @@ def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
         (("--label", "missing.nii.gz"), "missing.nii.gz: no such file"),
         (("--points", "missing.csv"), "missing.csv: no such file"),
         (("--device", "abacus"), "device is 'abacus'"),
-        (("--moving-frame", "1"), "frame|holds"),
+        (("--moving-frame", "1"), "moving.nii.gz: holds one image, so it has no frame 1"),
+        (("--override", "device=cpu"), "--override device=cpu: give it by --device"),
+        (("--override", "folder=x"), "--folder: no such setting"),
     ],
     ids=str,
 )
@@ -104,6 +106,18 @@ def test_a_label_elsewhere_and_an_output_that_is_a_file_are_refused(tmp_path: Pa
     (tmp_path / "file").write_text("kept")
     with pytest.raises(InputError, match="file: is a file; give a folder"):
         register.main(arguments(files, tmp_path / "file", "--bundle", files["bundle"]))
+
+
+def test_a_moving_image_that_covers_little_is_remarked(
+    tmp_path: Path, files: dict[str, Path], capsys: pytest.CaptureFixture
+) -> None:
+    part = (40, 16, 44)
+    affine = grid_around(SHAPE, (1.0, 1.0, 1.0))
+    affine[:3, 3] += [0, 14, 0]
+    written(blob(part, affine, PLACE), tmp_path / "part.nii.gz")
+    given = {**files, "moving": tmp_path / "part.nii.gz"}
+    register.main(arguments(given, tmp_path / "out", "--bundle", files["bundle"]))
+    assert "warning: " in (said := capsys.readouterr().out) and "covers 38% of what the network saw" in said
 
 
 def test_a_bundle_must_be_named(tmp_path: Path, files: dict[str, Path]) -> None:

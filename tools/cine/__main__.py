@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
+from common.io.fields import FORMATS
 from common.registration import open_bundle
 from common.registration.outputs import refuse_file
 from tools.package.find import find_bundle
@@ -21,7 +22,6 @@ from .curves import Band, measure
 from .motion import aimed, track
 from .reading import read_cine, read_reference_label
 from .results import Results, write
-from .writing import ENDINGS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "--center", metavar="WHERE", help="of what is seen: image, detect or I,J (default: the label, else detect)"
     )
     made.add_argument("--crop-size", metavar="N", help="voxels that it sees, or all (default: the bundle's)")
-    made.add_argument("--fields", choices=ENDINGS, metavar="FORMAT", help=f"a field a frame too: {', '.join(ENDINGS)}")
+    made.add_argument("--fields", choices=FORMATS, metavar="FORMAT", help=f"a field a frame too: {', '.join(FORMATS)}")
     made.add_argument("--draws", type=int, default=Band.draws, metavar="N", help="of the band (default: %(default)s)")
     made.add_argument(
         "--correlation-length",
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         help="times the network's standard deviation, for the band (default: %(default)s)",
     )
     made.add_argument("--slice", type=int, metavar="K", help="that is animated (default: the one with the most label)")
-    made.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
+    made.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU if there is one)")
     return made
 
 

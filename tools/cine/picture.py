@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -80,8 +81,6 @@ def _along(times: np.ndarray | None, count: int) -> np.ndarray:
 
 def to_png(figure: Figure) -> bytes:
     """Return the figure as a PNG file."""
-    import matplotlib
-
     buffer = io.BytesIO()
     with matplotlib.rc_context(SETTINGS):
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})

@@ -13,8 +13,8 @@ from common.data.prepared import UNREADABLE
 from common.errors import InputError
 from common.io import MedicalImage, read_frames, read_image, read_label, stem
 from common.io.geometry import nifti_affine, same_grid
+from common.io.images import NIFTI
 
-NIFTI = (".nii", ".nii.gz")
 MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from common.data.prepared import write_bytes
 from common.io import Field, write_field
+from common.io.fields import FORMATS
+from common.io.geometry import RAS_TO_LPS
 from common.metrics.strain import carried, reference_points
 
 from .motion import Motion
 from .reading import Cine
-
-ENDINGS = {"nifti": ".nii.gz", "itk": ".h5", "ants": ".nii.gz", "l2r": ".nii.gz"}
 
 
 def write_motion(path: Path, motion: Motion, step: float | None) -> None:
@@ -53,7 +53,7 @@ def write_sequence(path: Path, frames: np.ndarray, affine: np.ndarray, times: np
     it as one volume with a component a frame; it has not been tried in Slicer itself.
     """
     frames = frames if frames.ndim == 4 else frames[..., None]
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    lps = RAS_TO_LPS @ affine
     columns = " ".join(f"({','.join(f'{v:.9g}' for v in lps[:3, axis])})" for axis in range(3))
     index = np.arange(len(frames)) if times is None else times
     header = [
@@ -79,8 +79,9 @@ def write_sequence(path: Path, frames: np.ndarray, affine: np.ndarray, times: np
 
 def write_fields(folder: Path, name: str, motion: Motion, format: str) -> list[Path]:
     """Write the field of every frame but the reference to a file of its own, for programs that take one at a time."""
+    ending = FORMATS[format][0]
     return [
-        write_field(folder / f"{name}_frame{t:03d}_field{ENDINGS[format]}", Field(vectors, motion.affine), format)
+        write_field(folder / f"{name}_frame{t:03d}_field{ending}", Field(vectors, motion.affine), format)
         for t, vectors in enumerate(motion.vectors)
         if t != motion.reference
     ]

@@ -24,7 +24,11 @@ from .receive import unpack, verify_folder
 
 
 def write(package: Package, output: Path, huggingface: bool = False) -> list[Path]:
-    """Write a package's zip, its large files beside it, and its model repository; return what was written."""
+    """Write a package's zip, its large files beside it, and its model repository; return what was written.
+
+    Raises:
+        InputError: a file cannot be written, or the model repository exists already.
+    """
     repositories = output / "huggingface" / package.name
     if huggingface and repositories.exists():
         raise InputError(f"{repositories}: exists already; remove it, or choose another output")

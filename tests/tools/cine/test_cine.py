@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +18,7 @@ from common.errors import InputError
 from common.registration import open_bundle, register
 from tools.cine import results
 from tools.cine.__main__ import main
+from tools.cine.curves import Curves
 from tools.cine.motion import aimed, track
 from tools.cine.reading import read_cine
 from tools.package.find import find_bundle
@@ -136,6 +138,20 @@ def test_frames_together_are_what_they_are_one_by_one(ring_cine: Files) -> None:
     motion = track(bundle, cine, 0)
     alone = register(bundle, cine.image(0), cine.image(2), slice_axis=2)
     np.testing.assert_allclose(motion.vectors[2], alone.field.vectors, atol=1e-4)
+
+
+def test_slices_along_another_axis_are_refused(ring_cine: Files) -> None:
+    cine = read_cine([ring_cine[0]])
+    turned = replace(cine, frames=np.moveaxis(cine.frames, 3, 1), affine=cine.affine[:, [2, 0, 1, 3]])
+    with pytest.raises(InputError, match="the slices must lie along the third axis"):
+        track(open_bundle(find_bundle("vxm_mse")), turned, 0)
+
+
+def test_a_fraction_is_of_the_largest_size_whichever_the_reference() -> None:
+    curves = Curves({"size_1": np.array([80.0, 100.0, 40.0])}, {}, (1,), None, False)
+    found = results.summary(curves, 0)["sizes"]["1"]
+    assert found["fraction_percent"] == pytest.approx(60) and found["reference"] == 80
+    assert (found["largest_frame"], found["smallest_frame"]) == (1, 2)
 
 
 def test_the_crop_is_about_the_label_or_as_asked(ring_cine: Files) -> None:

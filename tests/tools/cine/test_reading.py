@@ -18,7 +18,9 @@ def frames(count: int = 3, shape: tuple[int, ...] = (6, 5, 4)) -> np.ndarray:
     return np.random.default_rng(0).random((count, *shape)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("step", "unit", "expected"), [(0.04, "sec", 40), (40, "msec", 40), (1, "unknown", None)])
+@pytest.mark.parametrize(
+    ("step", "unit", "expected"), [(0.04, "sec", 40), (40, "msec", 40), (40_000, "usec", 40), (1, "unknown", None)]
+)
 def test_a_4d_file_is_read_with_its_grid_and_times(save: Save, affine, step: float, unit: str, expected) -> None:
     cine = read_cine([save("a.nii.gz", frames(), affine, step, unit)])
     np.testing.assert_array_equal(cine.frames, frames())

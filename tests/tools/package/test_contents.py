@@ -201,6 +201,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     main(["verify", str(path), "--sha256", digest])
     assert digest in capsys.readouterr().out
+    with pytest.raises(InputError, match="not the file with SHA-256 0123; fetch it again"):
+        main(["verify", str(path), "--sha256", "0123"])
 
 
 @pytest.mark.parametrize(

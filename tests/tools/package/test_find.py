@@ -59,6 +59,9 @@ def test_another_package_in_the_cache_is_replaced(tmp_path: Path, monkeypatch: p
     folder.symlink_to(unpack(other, tmp_path / "elsewhere"))
     assert (find_bundle(path) / "configs" / "train.json").read_bytes() == FILES["configs/train.json"]
     assert not folder.is_symlink() and (tmp_path / "elsewhere" / "toy" / "configs").is_dir()
+    shutil.rmtree(folder)
+    folder.symlink_to(unpack(path, tmp_path / "alike"))  # where it can be changed later
+    assert find_bundle(path) == folder and not folder.is_symlink()
     (folder.parent / "second").mkdir()
     assert find_bundle(path) == folder and not (folder.parent / "second").exists()
 
