@@ -144,19 +144,25 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write ``array`` as NIfTI in one step: floats as float32, whole numbers and masks as uint8, int32 if they need it.
+    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
+    image = nib.Nifti1Image(stored(array), affine)
+    image.header.set_xyzt_units("mm")
+    save_nifti(path, image)
 
-    A name that ends with .gz is compressed.
-    """
+
+def stored(array: np.ndarray) -> np.ndarray:
+    """``array`` in the type of a file: floats as float32, whole numbers and masks as uint8, int32 if they need it."""
     whole = array.dtype.kind in "bui"
     small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
-    kind = np.uint8 if small else np.int32 if whole else np.float32
-    image = nib.Nifti1Image(np.ascontiguousarray(array, dtype=kind), affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    content = image.to_bytes()
-    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if str(path).endswith(".gz") else content)
+    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int32 if whole else np.float32)
+
+
+def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
+    """Write ``image`` in one step, both of its forms its affine; a name that ends with .gz is compressed."""
+    image.set_sform(image.affine, code=1)
+    image.set_qform(image.affine, code=1)
+    content, is_compressed = image.to_bytes(), str(path).lower().endswith(".gz")
+    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if is_compressed else content)
 
 
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:

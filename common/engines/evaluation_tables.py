@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from math import isnan, nan
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -170,14 +170,16 @@ def _group(columns: Mapping[str, NDArray], prefix: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, NaN as null, atomically."""
+    """Write JSON, atomically; it has no NaN and no infinity: null."""
     write_bytes(path, (json.dumps(_nulls(content), indent=1, allow_nan=False) + "\n").encode())
 
 
 def _nulls(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {key: _nulls(value) for key, value in content.items()}
-    return None if isinstance(content, float) and isnan(content) else content
+    if isinstance(content, list | tuple):
+        return [_nulls(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
 
 
 def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:

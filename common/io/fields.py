@@ -15,14 +15,13 @@ Formats to write (``FORMATS``), all of which `read_field` reads by ending and co
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from ..data.prepared import UNREADABLE, write_bytes
+from ..data.prepared import UNREADABLE, save_nifti
 from ..errors import InputError
 from .geometry import RAS_TO_LPS, nifti_affine, plane_of
 from .itk_transforms import TRANSFORMS, VECTORS, read_transform, read_vectors, write_transform
@@ -123,11 +122,7 @@ def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray, intent: str,
     image.header.set_xyzt_units("mm")
     image.header.set_intent(intent)
     image.header["descrip"] = note
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    content = image.to_bytes()
-    compressed = path.name.lower().endswith(".gz")
-    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if compressed else content)
+    save_nifti(path, image)
 
 
 def _as_indices(path: Path, field: Field) -> np.ndarray:

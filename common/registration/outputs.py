@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data.prepared import write_bytes
+from ..engines.evaluation_tables import write_json
 from ..errors import InputError
 from ..io.fields import FORMATS, write_field
 from ..io.images import write_image
@@ -63,7 +62,7 @@ def write_outcome(
             file = folder / f"{name}_points{_ending(points)}"
             write_points(file, points, outcome.points, outcome.warped_points[0])
         write_bytes(folder / f"{name}.png", draw(outcome, report))
-        write_bytes(folder / f"{name}.json", (json.dumps(_plain(report), indent=1) + "\n").encode())
+        write_json(folder / f"{name}.json", report)
         names = sorted(path.name for path in folder.iterdir())
     return [Path(output) / each for each in names]
 
@@ -76,15 +75,6 @@ def _images(outcome: Outcome) -> dict[str, np.ndarray]:
 
 def _ending(points: Path) -> str:
     return next(ending for ending in sorted(POINTS, key=len, reverse=True) if points.name.lower().endswith(ending))
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: null."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def refuse_file(output: Path) -> None:

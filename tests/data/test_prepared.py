@@ -247,3 +247,20 @@ def test_two_subjects_need_the_same_spacing_but_not_the_same_origin(tmp_path: Pa
     pairs = [{**pair, "moving_subject": "c"} for pair in dataset.pairs("train")]
     prepared.write(replace(dataset, splits={"train": pairs}))
     assert not errors(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([0, 255], np.uint8), ([-1, 3], np.int32), ([0, 300], np.int32), ([True, False], np.uint8), ([0.5], np.float32)],
+)
+def test_numbers_are_stored_in_a_type_that_holds_them(values: list, kind: type) -> None:
+    kept = prepared.stored(np.array(values))
+    assert kept.dtype == kind and kept.tolist() == values
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.nii.gz", b"\x1f\x8b"), ("a.NII.GZ", b"\x1f\x8b"), ("a.nii", b"\x5c\x01")]
+)
+def test_a_name_says_whether_a_file_is_compressed(tmp_path: Path, name: str, start: bytes) -> None:
+    prepared.save_image(tmp_path / name, np.zeros((2, 2, 2)), AFFINE)
+    assert (tmp_path / name).read_bytes()[:2] == start

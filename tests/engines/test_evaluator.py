@@ -293,3 +293,8 @@ def test_quick_validation_without_labels_has_the_image_error(tmp_path: Path) -> 
     root = prepared_set(tmp_path / "data", 2, labels=False)
     quick = quick_metrics(Estimator(Constant((0.0, 0.0))), PairLoader(PreparedPairs(root, "test")), "float32")
     assert quick.keys() == {"mse", "folding_percent"} and quick["mse"] > 0
+
+
+def test_what_json_has_no_number_for_is_null(tmp_path: Path) -> None:
+    tables.write_json(tmp_path / "a.json", {"a": [1.5, float("nan"), (float("inf"), 2)], "b": {"c": -float("inf")}})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1.5, None, [None, 2]], "b": {"c": None}}

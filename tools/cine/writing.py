@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from common.data.prepared import write_bytes
+from common.data.prepared import save_nifti, stored, write_bytes
 from common.io import Field, write_field
 from common.io.fields import FORMATS
 from common.io.geometry import RAS_TO_LPS
@@ -35,15 +35,12 @@ def write_frames(path: Path, frames: np.ndarray, affine: np.ndarray, step: float
 
 
 def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray, step: float | None, vector: bool = False) -> None:
-    kind = np.float32 if array.dtype.kind == "f" else np.uint8 if array.max() < 256 else np.int32
-    image = nib.Nifti1Image(np.ascontiguousarray(array, dtype=kind), affine)
+    image = nib.Nifti1Image(stored(array), affine)
     image.header.set_xyzt_units("mm", "unknown" if step is None else "msec")
     image.header["pixdim"][4] = step or 1
     if vector:
         image.header.set_intent("vector")
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
+    save_nifti(path, image)
 
 
 def write_sequence(path: Path, frames: np.ndarray, affine: np.ndarray, times: np.ndarray | None) -> None:
