@@ -91,9 +91,7 @@ def _begin(folder: Path, asked: Mapping[str, str]) -> None:
         write_json(folder / "overrides.json", asked)
 
 
-def command(
-    action: str, run: Run, output: Path, dataset: Path, split: str, pairing: str = "listed"
-) -> list[str]:
+def command(action: str, run: Run, output: Path, dataset: Path, split: str, pairing: str = "listed") -> list[str]:
     """The command line of ``training`` or ``evaluation``."""
     folder, overrides = run.folder(output).resolve(), dict(run.overrides)
     if action == "training":

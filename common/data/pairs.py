@@ -165,8 +165,10 @@ class LoadImage(Transform):
         for role, key in zip(self.roles, request["keys"]):
             if role == "label":
                 check_label(arrays[key], self.num_classes, self.dataset.root / request["pair"][key])
-        return {role: torch.from_numpy(np.ascontiguousarray(arrays[key]))[None]
-                for role, key in zip(self.roles, request["keys"])}
+        return {
+            role: torch.from_numpy(np.ascontiguousarray(arrays[key]))[None]
+            for role, key in zip(self.roles, request["keys"])
+        }
 
 
 def check_label(label: np.ndarray, num_classes: int | None, path: Path) -> None:

@@ -174,8 +174,10 @@ class RegistrationEvaluator(SupervisedEvaluator):
 def _numbers(dataset: PreparedPairs, ids: Sequence[str]) -> list[int]:
     known = {pair["id"]: number for number, pair in enumerate(dataset.pairs)}
     if unknown := [each for each in ids if each not in known]:
-        raise InputError(f"examples: {unknown[0]!r} is no pair of split {dataset.split!r}; pairs have ids like "
-                         f"{next(iter(known))!r}.")
+        raise InputError(
+            f"examples: {unknown[0]!r} is no pair of split {dataset.split!r}; pairs have ids like "
+            f"{next(iter(known))!r}."
+        )
     return [known[each] for each in ids]
 
 

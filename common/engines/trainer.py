@@ -247,5 +247,3 @@ class AlternatingTrainer(JointTrainer):
     def _step(self, optimizers: list[Optimizer]) -> None:
         trained = [self.optimizer] * self.phase.displacement + [self.companion_optimizer] * self.phase.companion
         super()._step(trained)
-
-

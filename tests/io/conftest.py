@@ -46,5 +46,3 @@ def itk():
         module = pytest.importorskip("itk")
         module.Image, module.imread  # noqa: B018  loads the parts that warn
         yield module
-
-

@@ -26,7 +26,6 @@ OBLIQUE = np.array([[1.3, -0.4, 0.0, -30], [0.4, 1.3, 0.0, 12], [0.0, 0.0, 7, 40
 VOLUME = np.array([[0.0, 1, 0, -30], [-1, 0, 0, 12], [0, 0, 1, 40], [0, 0, 0, 1]])
 
 
-
 @dataclass
 class Server:
     """One that runs: ask it."""

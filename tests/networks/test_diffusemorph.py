@@ -34,7 +34,7 @@ def images(size: tuple[int, ...], batch: int = 1) -> tuple[Tensor, Tensor]:
 def blobs() -> tuple[Tensor, Tensor]:
     """A disc and a smaller one, a voxel further along the first axis."""
     i, j = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    moving, fixed = (torch.exp(-(((i - c) ** 2 + (j - 15) ** 2) / r**2) ** 2) for c, r in ((15, 9), (16, 7)))
+    moving, fixed = (torch.exp(-((((i - c) ** 2 + (j - 15) ** 2) / r**2) ** 2)) for c, r in ((15, 9), (16, 7)))
     return moving[None, None], fixed[None, None]
 
 
@@ -224,9 +224,14 @@ def test_one_pair_is_learned() -> None:
     assert (pair.fixed - warped).square().mean().item() < 0.3 * before
 
 
-@pytest.mark.parametrize(("options", "message"), [({"spatial_dims": 4}, "spatial_dims is 4"),
-                                                  ({"variant": "huge"}, "variant is 'huge'.*small, published"),
-                                                  ({"clean_share": 1.5}, "clean_share is 1.5")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spatial_dims": 4}, "spatial_dims is 4"),
+        ({"variant": "huge"}, "variant is 'huge'.*small, published"),
+        ({"clean_share": 1.5}, "clean_share is 1.5"),
+    ],
+)
 def test_what_there_is_not_is_refused(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         DiffuseMorph(**options)

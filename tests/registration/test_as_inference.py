@@ -56,9 +56,7 @@ def test_the_same_grid_gives_what_inference_writes(
     label = read_label(files["moving_label"])
     found = register(bundle, moving, fixed, label)
     outcome = Outcome(moving, fixed, found, label)
-    np.testing.assert_allclose(
-        found.field.vectors, read_field(theirs.pop("moving_displacement")).vectors, atol=1e-4
-    )
+    np.testing.assert_allclose(found.field.vectors, read_field(theirs.pop("moving_displacement")).vectors, atol=1e-4)
     ours = {"warped": outcome.warped, "warped_label": outcome.warped_label} | found.maps
     for key, path in theirs.items():
         array, scale = np.asarray(nib.load(path).dataobj), 900 if key == "moving_warped" else 1

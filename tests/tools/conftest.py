@@ -65,9 +65,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], l
     script = tmp_path / "pretend.py"
     script.write_text(CHILD)
 
-    def command(
-        action: str, run: Run, output: Path, dataset: Path, split: str, pairing: str = "listed"
-    ) -> list[str]:
+    def command(action: str, run: Run, output: Path, dataset: Path, split: str, pairing: str = "listed") -> list[str]:
         request = json.dumps({"overrides": dict(run.overrides), "split": split, **outcome(run, split=split)})
         return [sys.executable, str(script), action, str(run.folder(output).resolve()), request]
 

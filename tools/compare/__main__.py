@@ -38,23 +38,38 @@ PROGRAM = "python -m tools.compare"
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(prog=PROGRAM, description=__doc__,
-                                        formatter_class=argparse.RawDescriptionHelpFormatter)
-    described.add_argument("rows", nargs="*", metavar="ROW",
-                           help="a bundle, BUNDLE=WEIGHTS.pt, BUNDLE+KIND=MEMBERS, or a baseline")
+    described = argparse.ArgumentParser(
+        prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    described.add_argument(
+        "rows", nargs="*", metavar="ROW", help="a bundle, BUNDLE=WEIGHTS.pt, BUNDLE+KIND=MEMBERS, or a baseline"
+    )
     described.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="a prepared data set")
     described.add_argument("--split", choices=SPLITS, default="val")
     described.add_argument("--pairing", choices=PAIRINGS, help="which pairs of the split (default: as listed)")
     described.add_argument("--members", type=int, default=8, metavar="N", help="of each ensemble (default: 8)")
-    described.add_argument("--output", type=Path, required=True, metavar="OUT",
-                           help="where compare.html, compare.csv and the evaluations go")
+    described.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="where compare.html, compare.csv and the evaluations go",
+    )
     described.add_argument("--runs", type=Path, metavar="RUNS", help="add the runs in RUNS/<bundle>/<variant>/seed_<k>")
-    described.add_argument("--reference", metavar="NAME",
-                           help="the row that the others are tested against (default: vxm_mse's first, else the first)")
+    described.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="the row that the others are tested against (default: vxm_mse's first, else the first)",
+    )
     described.add_argument("--pairs", nargs="+", default=[], metavar="ID", help="the pairs to show")
     described.add_argument("--title", help="the page's title")
-    described.add_argument("--override", nargs="+", default=[], metavar="KEY=VALUE",
-                           help="of the bundles' evaluate.yaml, such as device=cpu")
+    described.add_argument(
+        "--override",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the bundles' evaluate.yaml, such as device=cpu",
+    )
     return described
 
 
@@ -86,8 +101,9 @@ def _check(options: argparse.Namespace, setting: Setting, rows: Sequence[Row]) -
     if options.reference is not None and options.reference not in names:
         raise InputError(f"--reference {options.reference!r}: not among the rows: {', '.join(names)}.")
     if unknown := [each for each in options.pairs if each not in setting.ids]:
-        raise InputError(f"--pairs {unknown[0]!r}: not in split {options.split!r}, whose ids are like "
-                         f"{setting.ids[0]!r}.")
+        raise InputError(
+            f"--pairs {unknown[0]!r}: not in split {options.split!r}, whose ids are like {setting.ids[0]!r}."
+        )
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, str]:
@@ -116,8 +132,14 @@ def _evaluations(rows: Sequence[Row], setting: Setting) -> tuple[dict[str, list[
     return seeds, failures
 
 
-def _comparison(rows: Sequence[Row], seeds: dict[str, list[Evaluation]], failures: list[Failure], dataset: Dataset,
-                options: argparse.Namespace, command: list[str]) -> Comparison:
+def _comparison(
+    rows: Sequence[Row],
+    seeds: dict[str, list[Evaluation]],
+    failures: list[Failure],
+    dataset: Dataset,
+    options: argparse.Namespace,
+    command: list[str],
+) -> Comparison:
     published = published_for(dataset)
     evaluations = [_with_papers(each, published) for each in _pooled(rows, seeds)]
     _, methods = table.split_undeformed(evaluations)
@@ -128,8 +150,19 @@ def _comparison(rows: Sequence[Row], seeds: dict[str, list[Evaluation]], failure
     reference = choose_reference(methods or evaluations, wanted or next(iter(variants), None))
     groups = {row.name: row.group for row in rows}
     tests = {metric: found for metric, found in all_tests(methods, reference).items() if found}
-    return Comparison(evaluations, seeds, groups, reference, tests, dataset, published, failures, options.pairs,
-                      options.title, command)
+    return Comparison(
+        evaluations,
+        seeds,
+        groups,
+        reference,
+        tests,
+        dataset,
+        published,
+        failures,
+        options.pairs,
+        options.title,
+        command,
+    )
 
 
 def _pooled(rows: Sequence[Row], seeds: dict[str, list[Evaluation]]) -> list[Evaluation]:
@@ -157,8 +190,7 @@ def _with_papers(evaluation: Evaluation, published: Published) -> Evaluation:
 
 def _write(comparison: Comparison, output: Path) -> None:
     write_bytes(output / "compare.html", render(comparison).encode())
-    write_bytes(output / "compare.csv",
-                to_csv(comparison.evaluations, comparison.groups, comparison.tests).encode())
+    write_bytes(output / "compare.csv", to_csv(comparison.evaluations, comparison.groups, comparison.tests).encode())
     _, methods = table.split_undeformed(comparison.evaluations)
     print("\n".join(["", *words.headline(methods or comparison.evaluations, comparison.reference), ""]))
     shown = shown_of(comparison.evaluations)

@@ -18,10 +18,25 @@ from tools.report.table import UNREGISTERED, split_undeformed, undeformed_summar
 BY_KEY = {column.key: column for column in (*known.MAIN, *known.FURTHER)}
 PAPER = "Printed in the paper, on its own test patients; below it Δ, ours minus theirs."
 SEEDS = Column(("seeds",), "Seeds", "", "", None, 0, "Trainings that the row is the mean of; ± is the SD over them.")
-PARAMETERS = Column(("parameters",), "Parameters", "Cost", "million", None, 2, "Of the whole network: the displacement "
-                    "estimator and its companion; of an ensemble, those of one member.", scale=1e-6)
-TRAININGS = Column(("trainings",), "Trained", "", "networks", None, 0, "Networks to train for the row: the paper's "
-                   "#Trn. A dropout or snapshot ensemble takes one.")
+PARAMETERS = Column(
+    ("parameters",),
+    "Parameters",
+    "Cost",
+    "million",
+    None,
+    2,
+    "Of the whole network: the displacement estimator and its companion; of an ensemble, those of one member.",
+    scale=1e-6,
+)
+TRAININGS = Column(
+    ("trainings",),
+    "Trained",
+    "",
+    "networks",
+    None,
+    0,
+    "Networks to train for the row: the paper's #Trn. A dropout or snapshot ensemble takes one.",
+)
 PAPERS = tuple(
     Column(("papers", metric), title, "Papers", unit, None, 2, PAPER)
     for metric, title, unit in (("dsc", "DSC", "%"), ("hd", "HD", "px"), ("asd", "ASD", "px"))
@@ -76,8 +91,10 @@ def to_csv(evaluations: Sequence[Evaluation], groups: Mapping[str, str], tests: 
     """
     before, methods = split_undeformed(evaluations)
     rows = [(e.name, groups[e.name], e.summary) for e in methods]
-    first = (before.name, groups[before.name], before.summary) if before else (
-        UNREGISTERED, "", undeformed_summary(evaluations[0])
+    first = (
+        (before.name, groups[before.name], before.summary)
+        if before
+        else (UNREGISTERED, "", undeformed_summary(evaluations[0]))
     )
     lines = [_line(name, group, summary, _tests(name, tests)) for name, group, summary in (first, *rows)]
     header = list(dict.fromkeys(key for line in lines for key in line))

@@ -92,8 +92,12 @@ def fits(folder: Path, row: Row, member: Member, setting: Setting) -> bool:
     """Tell whether a folder holds this very evaluation, whole, with every figure that an evaluation has by now."""
     summary = _json(folder / "metrics.json")
     weights = None if member.weights is None else file_hash(member.weights)
-    expected = {"dataset": setting.dataset.name, "split": setting.split, "bundle": row.method,
-                "checkpoint_sha256": weights}
+    expected = {
+        "dataset": setting.dataset.name,
+        "split": setting.split,
+        "bundle": row.method,
+        "checkpoint_sha256": weights,
+    }
     if any(summary.get(key, ...) != each for key, each in expected.items()) or FIGURES - summary.keys():
         return False
     members = summary.get("members") or []

@@ -73,8 +73,11 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "hidden": grouped(hidden, comparison.groups),
         "hidden_headings": headings(hidden),
         "count": first.summary["pairs"],
-        "glossary": {cell.column.term: cell.column.definition for cell in (*shown[0].cells, *hidden[0].cells)
-                     if cell.column.group != "Papers"},
+        "glossary": {
+            cell.column.term: cell.column.definition
+            for cell in (*shown[0].cells, *hidden[0].cells)
+            if cell.column.group != "Papers"
+        },
         "script": unescaped((HERE / "sort.js").read_text(encoding="utf-8")),
         "tests": list(comparison.tests.items()),
         "dataset": comparison.dataset,
@@ -82,8 +85,11 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "failures": comparison.failures,
         "failed_pairs": _failed_pairs(comparison.seeds),
         "command": show_call(comparison.command),
-        "settings": {f"{row}, {i + 1}" if len(seeds) > 1 else row: settings(each)
-                     for row, seeds in comparison.seeds.items() for i, each in enumerate(seeds)},
+        "settings": {
+            f"{row}, {i + 1}" if len(seeds) > 1 else row: settings(each)
+            for row, seeds in comparison.seeds.items()
+            for i, each in enumerate(seeds)
+        },
         "distribution": drawing.distribution_picture(evaluations, comparison.reference),
         "sparsification": drawing.sparsification_picture(methods) if methods else None,
         "pairs": _pair_pictures(comparison, methods),
@@ -122,8 +128,12 @@ def choose_pairs(methods: Sequence[Evaluation], asked: Sequence[str]) -> list[st
 
 def _paths(comparison: Comparison, methods: Sequence[Evaluation]) -> list[Picture]:
     """Return the first shown pair's continuous deformation by each method that has one."""
-    pictures = [drawing.path_picture(each, pair) for pair in choose_pairs(methods, comparison.pairs)[:1]
-                for each in methods if pair in {example.id for example in each.examples}]
+    pictures = [
+        drawing.path_picture(each, pair)
+        for pair in choose_pairs(methods, comparison.pairs)[:1]
+        for each in methods
+        if pair in {example.id for example in each.examples}
+    ]
     return [picture for picture in pictures if picture is not None]
 
 

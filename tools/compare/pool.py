@@ -54,8 +54,11 @@ def _tables(seeds: Sequence[Evaluation], *path: str) -> dict[str, dict[str, Any]
 
 def _label_areas(seeds: Sequence[Evaluation]) -> dict[str, Any]:
     first = seeds[0].summary["label_sparsification"]
-    areas = {curve: {"ause": _over_seeds(seeds, ("label_sparsification", curve, "ause"))}
-             for curve, each in first.items() if isinstance(each, Mapping)}
+    areas = {
+        curve: {"ause": _over_seeds(seeds, ("label_sparsification", curve, "ause"))}
+        for curve, each in first.items()
+        if isinstance(each, Mapping)
+    }
     return {**first, **areas}
 
 
@@ -68,8 +71,10 @@ def _over_seeds(seeds: Sequence[Evaluation], path: tuple[str, ...]) -> dict[str,
 
 
 def _without_spread(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {protocol: {metric: dict(each) | {"sd": nan} for metric, each in table.items()}
-            for protocol, table in tables.items()}
+    return {
+        protocol: {metric: dict(each) | {"sd": nan} for metric, each in table.items()}
+        for protocol, table in tables.items()
+    }
 
 
 def _most(seeds: Sequence[Evaluation]) -> dict[str, int]:
@@ -95,5 +100,6 @@ def _curves(found: Sequence[Table | None]) -> Table | None:
     if not tables:
         return None
     means = {name: np.mean([each.numbers(name) for each in tables], axis=0) for name in tables[0].columns}
-    return Table(tables[0].path, {name: ["" if isnan(x) else repr(float(x)) for x in row]
-                                  for name, row in means.items()})
+    return Table(
+        tables[0].path, {name: ["" if isnan(x) else repr(float(x)) for x in row] for name, row in means.items()}
+    )

@@ -72,8 +72,10 @@ def published_for(dataset: Dataset) -> Published:
     if "table" in found:
         table = {row: dict(zip(found["columns"], numbers, strict=True)) for row, numbers in found["table"].items()}
         return Published(found["patients"], table=table, table_source=content["sources"][found["source"]])
-    rows = {row: [Paper(row, content["sources"][source], *numbers) for source, numbers in sources.items()]
-            for row, sources in found["rows"].items()}
+    rows = {
+        row: [Paper(row, content["sources"][source], *numbers) for source, numbers in sources.items()]
+        for row, sources in found["rows"].items()
+    }
     return Published(found["patients"], rows, {metric: found.get(metric, {}) for metric in FURTHER})
 
 

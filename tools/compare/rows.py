@@ -141,8 +141,10 @@ def _finished(runs: Path) -> list[Row]:
         variants = [folder for folder in sorted((runs / bundle).glob("*")) if folder.is_dir()]
         members = {folder.name: _seeds(folder) for folder in variants}
         having = {name: each for name, each in members.items() if each}
-        rows += [Row(bundle if len(having) == 1 else f"{bundle} ({name})", bundle, each, name)
-                 for name, each in having.items()]
+        rows += [
+            Row(bundle if len(having) == 1 else f"{bundle} ({name})", bundle, each, name)
+            for name, each in having.items()
+        ]
     if not rows:
         raise InputError(f"--runs {runs}: no finished run; they lie in <bundle>/<variant>/seed_<k> there.")
     return rows

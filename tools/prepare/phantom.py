@@ -1,7 +1,7 @@
 """Make a phantom: pairs of a beating heart whose motion, noise and artefacts are known exactly.
 
-    python -m tools.prepare phantom --output data/phantom
-    python -m tools.prepare phantom --output data/phantom3d --spatial-dims 3 --kind ultrasound
+python -m tools.prepare phantom --output data/phantom
+python -m tools.prepare phantom --output data/phantom3d --spatial-dims 3 --kind ultrasound
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this source."""
     parser.add_argument("--output", type=Path, required=True, help="folder of the prepared data set, new or empty")
     options.add_dims(parser)
-    parser.add_argument("--kind", choices=list(KINDS), default="mr",
-                        help="short-axis mr, apical ultrasound, or both by turns (default: mr)")
-    parser.add_argument("--pairs", type=_counts, metavar="TRAIN,VAL,TEST",
-                        help=f"pairs of each split, a subject each (default: {_both(DEFAULT_PAIRS)})")
+    parser.add_argument(
+        "--kind",
+        choices=list(KINDS),
+        default="mr",
+        help="short-axis mr, apical ultrasound, or both by turns (default: mr)",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=_counts,
+        metavar="TRAIN,VAL,TEST",
+        help=f"pairs of each split, a subject each (default: {_both(DEFAULT_PAIRS)})",
+    )
     parser.add_argument("--size", type=options.size, help=f"voxels along each axis (default: {_both(DEFAULT_SIZE)})")
     parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same phantom (default: 0)")
     parser.add_argument("--workers", type=options.positive, default=1, help="processes that work at once (default: 1)")

@@ -22,18 +22,34 @@ PROGRAM = "python -m tools.report"
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(prog=PROGRAM, description="Compare evaluated methods on one HTML page, and its "
-                                        "table as CSV beside it and in the terminal.")
-    described.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="DIR",
-                           help="output folders of evaluate, one per method, all of the same data set and split")
-    described.add_argument("--runs", nargs="+", type=Path, default=[], metavar="DIR",
-                           help="output folders of training, for its curves")
-    described.add_argument("--dataset", type=Path, metavar="DIR",
-                           help="the prepared data set: its licence, evaluated labels and known truth")
+    described = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Compare evaluated methods on one HTML page, and its table as CSV beside it and in the terminal.",
+    )
+    described.add_argument(
+        "--evaluations",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="output folders of evaluate, one per method, all of the same data set and split",
+    )
+    described.add_argument(
+        "--runs", nargs="+", type=Path, default=[], metavar="DIR", help="output folders of training, for its curves"
+    )
+    described.add_argument(
+        "--dataset",
+        type=Path,
+        metavar="DIR",
+        help="the prepared data set: its licence, evaluated labels and known truth",
+    )
     described.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="the page to write")
     described.add_argument("--title", help="the page's title")
-    described.add_argument("--reference", metavar="NAME",
-                           help="the method that the others are tested against (default: vxm_mse, else the first)")
+    described.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="the method that the others are tested against (default: vxm_mse, else the first)",
+    )
     return described
 
 

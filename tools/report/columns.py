@@ -50,8 +50,15 @@ def _protocol(name: str, metric: str, title: str, unit: str, decimals: int, defi
 
 def _counted(name: str) -> Column:
     """Return the number of pairs behind a protocol's overlap."""
-    return Column(("protocols", name, "dsc", "n"), "n", f"{name.capitalize()} protocol", "", None, 0,
-                  "Pairs with the evaluated labels in both images: the means of this protocol are over these.")
+    return Column(
+        ("protocols", name, "dsc", "n"),
+        "n",
+        f"{name.capitalize()} protocol",
+        "",
+        None,
+        0,
+        "Pairs with the evaluated labels in both images: the means of this protocol are over these.",
+    )
 
 
 FIELD, UNCERTAINTY, SPEED, TRUTH = "Deformation", "Uncertainty", "Speed", "Against the known truth"
@@ -59,24 +66,56 @@ LABEL, LABEL_AUSE, SIMILARITY = "Predicted labels", "AUSE of the label error", "
 
 
 def _label_ause(curve: str, title: str, error: str) -> Column:
-    return Column(("label", f"ause_{curve}"), title, LABEL_AUSE, "10⁻³", "lower", 2, "Area between the "
-                  f"sparsification curve of {error} and its oracle, which ranks by the true label error: over the "
-                  "voxels of a pair, 50 steps, mean over the foreground classes and the pairs.", scale=1e3)
+    return Column(
+        ("label", f"ause_{curve}"),
+        title,
+        LABEL_AUSE,
+        "10⁻³",
+        "lower",
+        2,
+        "Area between the "
+        f"sparsification curve of {error} and its oracle, which ranks by the true label error: over the "
+        "voxels of a pair, 50 steps, mean over the foreground classes and the pairs.",
+        scale=1e3,
+    )
 
 
 LABELS = (
-    Column(("label", "dsc"), "Dice", LABEL, "%", "higher", 2, "Dice overlap of the predicted label (the most likely "
-           "class) and the fixed one, averaged over the classes."),
+    Column(
+        ("label", "dsc"),
+        "Dice",
+        LABEL,
+        "%",
+        "higher",
+        2,
+        "Dice overlap of the predicted label (the most likely class) and the fixed one, averaged over the classes.",
+    ),
     _label_ause("err", "ERR", "the mean error of the predicted label |Ŝ − S|"),
     _label_ause("mr", "MR", "the miss rate FN / (FN + TP)"),
     _label_ause("fdr", "FDR", "the false discovery rate FP / (FP + TP)"),
 )
 IMAGE = (
-    Column(("image", "mse"), "MSE", SIMILARITY, "10⁻³", "lower", 2, "Mean squared difference of the warped and the "
-           "fixed image.", scale=1e3),
+    Column(
+        ("image", "mse"),
+        "MSE",
+        SIMILARITY,
+        "10⁻³",
+        "lower",
+        2,
+        "Mean squared difference of the warped and the fixed image.",
+        scale=1e3,
+    ),
     Column(("image", "mi"), "MI", SIMILARITY, "nats", "higher", 3, "Mutual information of the two images, 100 bins."),
-    Column(("image", "nlcc"), "NLCC", SIMILARITY, "%", "higher", 2, "Normalised local cross-correlation: the squared "
-           "correlation of the images in windows of 5 voxels, averaged.", scale=100),
+    Column(
+        ("image", "nlcc"),
+        "NLCC",
+        SIMILARITY,
+        "%",
+        "higher",
+        2,
+        "Normalised local cross-correlation: the squared correlation of the images in windows of 5 voxels, averaged.",
+        scale=100,
+    ),
 )
 MAIN: tuple[Column, ...] = (
     *LABELS,
@@ -90,41 +129,127 @@ MAIN: tuple[Column, ...] = (
     _protocol("standard", "hd95", "HD95", "px", 2, PERCENTILE),
     _protocol("standard", "asd", "ASD", "px", 2, "Mean surface distance, both ways."),
     _counted("standard"),
-    Column(("folding_percent",), "Folding", FIELD, "%", "lower", 3,
-           "Share of voxels where the map folds over itself: |J| at or below 0."),
-    Column(("sd_log_jacobian",), "SD log|J|", FIELD, "", None, 3,
-           "Spread of the local volume change: 0 for a motion that changes no volume, larger for a less regular one."),
-    Column(("ause",), "AUSE", UNCERTAINTY, "10⁻⁴", "lower", 2,
-           "Area between the sparsification curve and its oracle: 0 when the uncertainty ranks the squared intensity "
-           "errors perfectly. It scales with the error itself.", scale=1e4),
-    Column(("error_auroc",), "Error AUROC", UNCERTAINTY, "", "higher", 3,
-           "Area under the ROC curve of the uncertainty as a detector of voxels whose warped label is not the fixed "
-           "one, over the image: 0.5 is chance. It is high for any map that is high near edges."),
-    Column(("error_auroc_band",), "AUROC, borders", UNCERTAINTY, "", "higher", 3,
-           "The same over the voxels within 3 voxels of a border of the fixed labels, where most errors are: which "
-           "part of a border is wrong?"),
-    Column(("seconds_per_pair",), "Time", SPEED, "ms/pair", "lower", 1,
-           "Median computing time of a pair, on the machine and with the batch size of the evaluation.", scale=1000),
-    Column(("truth", "endpoint_error"), "Endpoint error", TRUTH, "px", "lower", 2,
-           "Mean length of the difference between the estimated and the true displacement, over the labelled "
-           "structures."),
-    Column(("truth", "variance_spearman"), "σ² rank corr.", TRUTH, "", "higher", 3,
-           "Spearman's rank correlation of the estimated and the true noise variance."),
-    Column(("truth", "score_auroc"), "Score AUROC", TRUTH, "", "higher", 3,
-           "Area under the ROC curve of the score as a detector of regions without correspondence; 0.5 is chance."),
+    Column(
+        ("folding_percent",),
+        "Folding",
+        FIELD,
+        "%",
+        "lower",
+        3,
+        "Share of voxels where the map folds over itself: |J| at or below 0.",
+    ),
+    Column(
+        ("sd_log_jacobian",),
+        "SD log|J|",
+        FIELD,
+        "",
+        None,
+        3,
+        "Spread of the local volume change: 0 for a motion that changes no volume, larger for a less regular one.",
+    ),
+    Column(
+        ("ause",),
+        "AUSE",
+        UNCERTAINTY,
+        "10⁻⁴",
+        "lower",
+        2,
+        "Area between the sparsification curve and its oracle: 0 when the uncertainty ranks the squared intensity "
+        "errors perfectly. It scales with the error itself.",
+        scale=1e4,
+    ),
+    Column(
+        ("error_auroc",),
+        "Error AUROC",
+        UNCERTAINTY,
+        "",
+        "higher",
+        3,
+        "Area under the ROC curve of the uncertainty as a detector of voxels whose warped label is not the fixed "
+        "one, over the image: 0.5 is chance. It is high for any map that is high near edges.",
+    ),
+    Column(
+        ("error_auroc_band",),
+        "AUROC, borders",
+        UNCERTAINTY,
+        "",
+        "higher",
+        3,
+        "The same over the voxels within 3 voxels of a border of the fixed labels, where most errors are: which "
+        "part of a border is wrong?",
+    ),
+    Column(
+        ("seconds_per_pair",),
+        "Time",
+        SPEED,
+        "ms/pair",
+        "lower",
+        1,
+        "Median computing time of a pair, on the machine and with the batch size of the evaluation.",
+        scale=1000,
+    ),
+    Column(
+        ("truth", "endpoint_error"),
+        "Endpoint error",
+        TRUTH,
+        "px",
+        "lower",
+        2,
+        "Mean length of the difference between the estimated and the true displacement, over the labelled structures.",
+    ),
+    Column(
+        ("truth", "variance_spearman"),
+        "σ² rank corr.",
+        TRUTH,
+        "",
+        "higher",
+        3,
+        "Spearman's rank correlation of the estimated and the true noise variance.",
+    ),
+    Column(
+        ("truth", "score_auroc"),
+        "Score AUROC",
+        TRUTH,
+        "",
+        "higher",
+        3,
+        "Area under the ROC curve of the score as a detector of regions without correspondence; 0.5 is chance.",
+    ),
 )
 FURTHER: tuple[Column, ...] = (
     *IMAGE,
-    Column(("truth", "endpoint_error_image"), "Endpoint error, image", TRUTH, "px", "lower", 2,
-           "The same over the whole image, much of which has nothing that shows its motion."),
+    Column(
+        ("truth", "endpoint_error_image"),
+        "Endpoint error, image",
+        TRUTH,
+        "px",
+        "lower",
+        2,
+        "The same over the whole image, much of which has nothing that shows its motion.",
+    ),
     _protocol("standard", "hd_mm", "HD", "mm", 2, HAUSDORFF),
     _protocol("standard", "hd95_mm", "HD95", "mm", 2, PERCENTILE),
     _protocol("standard", "asd_mm", "ASD", "mm", 2, "Mean surface distance, both ways."),
-    Column(("aurg",), "AURG", UNCERTAINTY, "10⁻⁴", "higher", 2,
-           "Area between the curve of a random order and the sparsification curve: above 0, the ranking is better than "
-           "chance.", scale=1e4),
-    Column(("spearman",), "Error rank corr.", UNCERTAINTY, "", "higher", 3,
-           "Spearman's rank correlation of the uncertainty and the squared intensity error."),
+    Column(
+        ("aurg",),
+        "AURG",
+        UNCERTAINTY,
+        "10⁻⁴",
+        "higher",
+        2,
+        "Area between the curve of a random order and the sparsification curve: above 0, the ranking is better than "
+        "chance.",
+        scale=1e4,
+    ),
+    Column(
+        ("spearman",),
+        "Error rank corr.",
+        UNCERTAINTY,
+        "",
+        "higher",
+        3,
+        "Spearman's rank correlation of the uncertainty and the squared intensity error.",
+    ),
 )
 
 

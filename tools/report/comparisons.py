@@ -72,8 +72,9 @@ def versus(method: Evaluation, reference: Evaluation, metric: Metric) -> Test:
     """Compare two evaluations of the same pairs in one metric."""
     ids = reference.ids
     ours, theirs = method.values(metric.key, ids), reference.values(metric.key, ids)
-    return Test(method.name, compare(ours, theirs, seed=SEED),
-                compare_patients(ours, theirs, reference.subjects, seed=SEED))
+    return Test(
+        method.name, compare(ours, theirs, seed=SEED), compare_patients(ours, theirs, reference.subjects, seed=SEED)
+    )
 
 
 def all_tests(evaluations: Sequence[Evaluation], reference: Evaluation) -> dict[Metric, list[Test]]:

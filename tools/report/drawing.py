@@ -97,13 +97,21 @@ def pair_picture(evaluations: Sequence[Evaluation], pair: str, number: int, labe
     return draw_pair(pair_rows(evaluations, pair), pair, f"pair{number}", labels, before)
 
 
-def draw_pair(rows: Sequence[PairRow], pair: str, name: str, labels: Sequence[int], before: float,
-              scaled_by: Sequence[PairRow] = ()) -> Picture:
+def draw_pair(
+    rows: Sequence[PairRow],
+    pair: str,
+    name: str,
+    labels: Sequence[int],
+    before: float,
+    scaled_by: Sequence[PairRow] = (),
+) -> Picture:
     """Draw the rows of one pair; ``before`` is its overlap without registration, ``name`` unique on the page."""
     figure = pair_figure(rows, labels, None if np.isnan(before) else before, scaled_by)
     overlaps = ", ".join(f"{row.name} {row.dsc:.1f} %" for row in rows if not np.isnan(row.dsc))
-    alt = (f"Pair {pair}: moving and fixed image, then for each method the warped image with label outlines, the "
-           f"deformed grid, the residual, the Jacobian determinant, the uncertainty and the weight. {overlaps}")
+    alt = (
+        f"Pair {pair}: moving and fixed image, then for each method the warped image with label outlines, the "
+        f"deformed grid, the residual, the Jacobian determinant, the uncertainty and the weight. {overlaps}"
+    )
     return Picture(to_svg(figure, name), alt, f"Pair {pair}")
 
 
@@ -124,29 +132,43 @@ def truth_pictures(evaluations: Sequence[Evaluation], pair: str, number: int) ->
     pictures = []
     if rows[0][1].truth_displacement is not None:
         means = ", ".join(f"{name} {endpoint_error(view).mean():.2f} px" for name, view in rows)
-        pictures.append(Picture(to_svg(endpoint_figure(rows), f"error{number}"),
-                                f"Pair {pair}: endpoint error maps. Means: {means}", f"Pair {pair}: endpoint error"))
+        pictures.append(
+            Picture(
+                to_svg(endpoint_figure(rows), f"error{number}"),
+                f"Pair {pair}: endpoint error maps. Means: {means}",
+                f"Pair {pair}: endpoint error",
+            )
+        )
     if known := [row for row in rows if comparable(row[1])]:
         names = ", ".join(name for name, _ in known)
-        pictures.append(Picture(to_svg(uncertainty_figure(known), f"truth{number}"),
-                                f"Pair {pair}: estimated uncertainty beside the truth and against it, for {names}",
-                                f"Pair {pair}: uncertainty"))
+        pictures.append(
+            Picture(
+                to_svg(uncertainty_figure(known), f"truth{number}"),
+                f"Pair {pair}: estimated uncertainty beside the truth and against it, for {names}",
+                f"Pair {pair}: uncertainty",
+            )
+        )
     return pictures
 
 
 def sparsification_picture(evaluations: Sequence[Evaluation]) -> Picture | None:
     """Draw the sparsification curves of the methods that have an uncertainty."""
     curves = {
-        each.name: Curves(*(each.sparsification.numbers(name) for name in CURVES),
-                          ause=value(each.summary, ("ause",)).mean)
-        for each in evaluations if each.sparsification is not None
+        each.name: Curves(
+            *(each.sparsification.numbers(name) for name in CURVES), ause=value(each.summary, ("ause",)).mean
+        )
+        for each in evaluations
+        if each.sparsification is not None
     }
     curves = {name: each for name, each in curves.items() if np.isfinite(each.model).any()}
     if not curves:
         return None
     areas = ", ".join(f"{name} {each.ause:.2g}" for name, each in curves.items())
-    return Picture(to_svg(sparsification(curves, looks(evaluations)), "sparsification"),
-                   f"Sparsification curves. AUSE: {areas}", "")
+    return Picture(
+        to_svg(sparsification(curves, looks(evaluations)), "sparsification"),
+        f"Sparsification curves. AUSE: {areas}",
+        "",
+    )
 
 
 def label_sparsification_picture(evaluations: Sequence[Evaluation]) -> Picture | None:
@@ -156,8 +178,11 @@ def label_sparsification_picture(evaluations: Sequence[Evaluation]) -> Picture |
     if not curves:
         return None
     areas = ", ".join(f"{name} {each.ause['err']:.2g}" for name, each in curves.items())
-    return Picture(to_svg(label_sparsification(curves, looks(evaluations)), "label-sparsification"),
-                   f"Sparsification of the label error. AUSE of ERR: {areas}", "")
+    return Picture(
+        to_svg(label_sparsification(curves, looks(evaluations)), "label-sparsification"),
+        f"Sparsification of the label error. AUSE of ERR: {areas}",
+        "",
+    )
 
 
 def _label_curves(evaluation: Evaluation) -> LabelCurves:
@@ -201,8 +226,13 @@ def training_pictures(runs: Sequence[Run], methods: dict[str, Look]) -> list[Pic
     pictures = []
     if len(having) > 1:
         styles = {name: methods.get(name, look(len(methods) + i)) for i, name in enumerate(having)}
-        pictures.append(Picture(to_svg(validation(having, styles, f"validation {metric}"), "validation"),
-                                f"Validation {metric} of {', '.join(having)} over the epochs", "All runs"))
+        pictures.append(
+            Picture(
+                to_svg(validation(having, styles, f"validation {metric}"), "validation"),
+                f"Validation {metric} of {', '.join(having)} over the epochs",
+                "All runs",
+            )
+        )
     return pictures + [_training_picture(run, i) for i, run in enumerate(runs) if _panels(run)]
 
 

@@ -81,8 +81,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     if len(set(pairs.text("id"))) != len(pairs):
         raise InputError(f"{pairs.path}: the same pair id stands in two rows.")
     curves, of_labels = (_if_there(folder / f"{name}.csv") for name in ("sparsification", "label_sparsification"))
-    return Evaluation(folder, str(summary["bundle"]), summary, pairs, curves, read_examples(folder / "examples.npz"),
-                      of_labels)
+    return Evaluation(
+        folder, str(summary["bundle"]), summary, pairs, curves, read_examples(folder / "examples.npz"), of_labels
+    )
 
 
 def _if_there(path: Path) -> Table | None:
@@ -134,6 +135,8 @@ def _named_apart(evaluations: list[Evaluation]) -> list[Evaluation]:
     for suffix in (lambda each: f" ({each.folder.name})", lambda each: f" ({each.folder})"):
         count = Counter(each.name for each in evaluations)
         base = [each.summary["bundle"] if count[each.name] > 1 else each.name for each in evaluations]
-        evaluations = [replace(each, name=start + suffix(each)) if count[each.name] > 1 else each
-                       for each, start in zip(evaluations, base, strict=True)]
+        evaluations = [
+            replace(each, name=start + suffix(each)) if count[each.name] > 1 else each
+            for each, start in zip(evaluations, base, strict=True)
+        ]
     return evaluations

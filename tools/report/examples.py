@@ -111,8 +111,9 @@ def _example(path: Path, n: int, pair: str, arrays: Mapping[str, np.ndarray], un
     fitted = {name: _fit(path, pair, name, array, spatial) for name, array in found.items()}
     path_of = arrays.get(f"{n}/path")
     if path_of is not None and path_of.shape[1:] != spatial:
-        raise InputError(f"{path}: path of pair {pair!r} is {list(path_of.shape)}, not (steps, *spatial); evaluate "
-                         "again.")
+        raise InputError(
+            f"{path}: path of pair {pair!r} is {list(path_of.shape)}, not (steps, *spatial); evaluate again."
+        )
     return Example(id=pair, path=path_of, **fitted, uncertainty_name=uncertainty if "uncertainty" in fitted else None)
 
 
@@ -128,6 +129,6 @@ def _fit(path: Path, pair: str, name: str, array: np.ndarray, spatial: tuple[int
     """Drop leading axes of length one that a batch or a channel left, and check the shape."""
     wanted = (len(spatial), *spatial) if name == "ddf" else spatial
     extra = array.ndim - len(wanted)
-    if array.shape[max(extra, 0):] != wanted or any(n != 1 for n in array.shape[: max(extra, 0)]):
+    if array.shape[max(extra, 0) :] != wanted or any(n != 1 for n in array.shape[: max(extra, 0)]):
         raise InputError(f"{path}: {name} of pair {pair!r} is {list(array.shape)}, not {list(wanted)}; evaluate again.")
     return array.reshape(wanted)

@@ -46,8 +46,13 @@ def render(report: Report) -> str:
 
 def environment(*folders: Path) -> jinja2.Environment:
     """Return what renders the templates of ``folders`` and the report's own."""
-    return jinja2.Environment(loader=jinja2.FileSystemLoader([*folders, HERE]), autoescape=True, trim_blocks=True,
-                              lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, HERE]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
 def unescaped(text: str) -> str:
@@ -106,8 +111,11 @@ def _pictures(report: Report, reference: Evaluation) -> dict[str, Any]:
         "without_examples": [each.name for each in report.evaluations if not each.examples],
         "distribution": drawing.distribution_picture(report.evaluations, reference),
         "sparsification": drawing.sparsification_picture(report.evaluations),
-        "truths": [picture for i, pair in enumerate(ids[: drawing.TRUTH_PAIRS])
-                   for picture in drawing.truth_pictures(having, pair, i)],
+        "truths": [
+            picture
+            for i, pair in enumerate(ids[: drawing.TRUTH_PAIRS])
+            for picture in drawing.truth_pictures(having, pair, i)
+        ],
         "training": drawing.training_pictures(report.runs, drawing.looks(report.evaluations)),
     }
 
@@ -127,11 +135,14 @@ def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     """Return the call that makes an evaluation's folder."""
     members = [each["checkpoint"] for each in evaluation.summary.get("members") or ()]
     config = f"bundles/{evaluation.summary['bundle']}/configs/{'ensemble_' * bool(members)}evaluate.yaml"
-    overrides = {"dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
-                 "split": str(evaluation.summary["split"]), "output_dir": str(evaluation.folder),
-                 "checkpoint": evaluation.summary.get("checkpoint"),
-                 "members": json.dumps(members) if members else None,
-                 "spatial_dims": "3" if dataset is not None and dataset.spatial_dims == 3 else None}
+    overrides = {
+        "dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
+        "split": str(evaluation.summary["split"]),
+        "output_dir": str(evaluation.folder),
+        "checkpoint": evaluation.summary.get("checkpoint"),
+        "members": json.dumps(members) if members else None,
+        "spatial_dims": "3" if dataset is not None and dataset.spatial_dims == 3 else None,
+    }
     overrides |= _asked(evaluation.folder)
     given = [part for key, each in overrides.items() if each is not None for part in (f"--{key}", str(each))]
     return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", config, *given])

@@ -57,8 +57,10 @@ def read_run(folder: Path, name: str) -> Run:
         phases=log.text("phase") if "phase" in log else [""] * len(log),
         losses=losses,
         validation={column.removeprefix("val/"): log.numbers(column) for column in _starting(log, "val/")},
-        learning_rate={column.removeprefix("lr").strip("/_") or "learning rate": log.numbers(column)
-                       for column in _starting(log, "lr")},
+        learning_rate={
+            column.removeprefix("lr").strip("/_") or "learning rate": log.numbers(column)
+            for column in _starting(log, "lr")
+        },
     )
 
 

@@ -97,8 +97,11 @@ def _missing(summary: dict) -> dict[int, list[str]]:
 def undeformed_summary(evaluation: Evaluation) -> dict:
     """Return what metrics.json says of no registration, laid out as for a method."""
     summary = evaluation.summary
-    missing = {key.removeprefix("undeformed/"): count for key, count in (summary.get("not_computed") or {}).items()
-               if key.startswith("undeformed/")}
+    missing = {
+        key.removeprefix("undeformed/"): count
+        for key, count in (summary.get("not_computed") or {}).items()
+        if key.startswith("undeformed/")
+    }
     known = summary.get("truth") or {}
     truth = {key: known.get(f"undeformed_{key}") for key in ("endpoint_error", "endpoint_error_image")}
     return {"protocols": summary.get("undeformed") or {}, "truth": truth, "not_computed": missing}
@@ -108,8 +111,10 @@ def _mark_best(rows: list[Row]) -> list[Row]:
     """Mark the best method of each column, with those that print the same; nothing is best where all are alike."""
     methods = rows[1:]
     best = [_best([row.cells[i] for row in methods]) for i in range(len(rows[0].cells))]
-    marked = [replace(row, cells=[replace(cell, best=cell.mean == best[i]) for i, cell in enumerate(row.cells)])
-              for row in methods]
+    marked = [
+        replace(row, cells=[replace(cell, best=cell.mean == best[i]) for i, cell in enumerate(row.cells)])
+        for row in methods
+    ]
     return [rows[0], *marked]
 
 

@@ -23,8 +23,9 @@ def check_dataset(dataset: Dataset, evaluations: Sequence[Evaluation]) -> None:
     """
     first = evaluations[0]
     if dataset.name != first.summary["dataset"]:
-        raise InputError(f"{dataset.root}: data set {dataset.name!r}, but {first.folder} evaluates "
-                         f"{first.summary['dataset']!r}.")
+        raise InputError(
+            f"{dataset.root}: data set {dataset.name!r}, but {first.folder} evaluates {first.summary['dataset']!r}."
+        )
     known = _pairs(dataset, first)
     unknown = next((each for each in first.ids if each not in known), None)
     if unknown is not None:
@@ -49,8 +50,10 @@ def with_truth(dataset: Dataset, evaluations: Sequence[Evaluation]) -> list[Eval
         InputError: an example is not of the data set, or not on its grid.
     """
     pairs = _pairs(dataset, evaluations[0])
-    return [replace(each, examples=[_known(dataset, pairs, each, example) for example in each.examples])
-            for each in evaluations]
+    return [
+        replace(each, examples=[_known(dataset, pairs, each, example) for example in each.examples])
+        for each in evaluations
+    ]
 
 
 def _known(dataset: Dataset, pairs: Mapping[str, dict], evaluation: Evaluation, example: Example) -> Example:
@@ -58,7 +61,9 @@ def _known(dataset: Dataset, pairs: Mapping[str, dict], evaluation: Evaluation, 
         raise InputError(f"{evaluation.folder / 'examples.npz'}: pair {example.id!r} is not in {dataset.root}.")
     arrays = load_arrays(dataset, pairs[example.id], TRUTH_KEYS)
     for key, array in arrays.items():
-        if array.shape[-example.fixed.ndim:] != example.fixed.shape:
-            raise InputError(f"{dataset.root}: {key} of pair {example.id!r} is {list(array.shape)}, but the evaluated "
-                             f"image {list(example.fixed.shape)}; prepared again?")
+        if array.shape[-example.fixed.ndim :] != example.fixed.shape:
+            raise InputError(
+                f"{dataset.root}: {key} of pair {example.id!r} is {list(array.shape)}, but the evaluated "
+                f"image {list(example.fixed.shape)}; prepared again?"
+            )
     return example.with_truth(arrays)

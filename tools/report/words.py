@@ -45,12 +45,20 @@ class Tile:
 def headline(evaluations: Sequence[Evaluation], reference: Evaluation) -> list[str]:
     """Return what was compared and what came out: the finding first, then its ground."""
     left_out = () if predict_labels(evaluations) else INSTEAD.values()
-    metric = next((each for each in METRICS if each.key in HEADLINES and each.key not in left_out
-                   and any(_mean(e, each) for e in evaluations)), None)
+    metric = next(
+        (
+            each
+            for each in METRICS
+            if each.key in HEADLINES and each.key not in left_out and any(_mean(e, each) for e in evaluations)
+        ),
+        None,
+    )
     if metric is None:
         names = _list([each.name for each in evaluations])
-        return [f"{names} on {_where(reference)}: no labels and no known truth, so accuracy was not measured.",
-                _material(evaluations)]
+        return [
+            f"{names} on {_where(reference)}: no labels and no known truth, so accuracy was not measured.",
+            _material(evaluations),
+        ]
     ranked = _ranked(evaluations, metric)
     if len(ranked) == 1:
         return [_alone(ranked[0], metric), _material(evaluations)]
@@ -112,8 +120,10 @@ def _material(evaluations: Sequence[Evaluation]) -> str:
     patients = len(set(first.subjects))
     before = _before(first, "standard/dsc") if len(evaluations) > 1 else ""  # one alone is told with it
     start = f" Before registration the overlap is {before}." if before else ""
-    return (f"{methods}, split “{first.summary['split']}” of {_where(first)}: "
-            f"{len(first.ids)} pairs of {patients} patients.{start}")
+    return (
+        f"{methods}, split “{first.summary['split']}” of {_where(first)}: "
+        f"{len(first.ids)} pairs of {patients} patients.{start}"
+    )
 
 
 def tiles(evaluations: Sequence[Evaluation]) -> list[Tile]:

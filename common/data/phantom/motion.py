@@ -47,9 +47,7 @@ class Beat:
         )
 
 
-def true_displacement(
-    rng: np.random.Generator, grid: Grid, heart: Ventricle, beat: Beat, mobile: ndarray
-) -> ndarray:
+def true_displacement(rng: np.random.Generator, grid: Grid, heart: Ventricle, beat: Beat, mobile: ndarray) -> ndarray:
     """Displacement field (D, *spatial) in voxels on the fixed grid, float32, a diffeomorphism.
 
     ``mobile`` is 1 where tissue is free to move and 0 where it is not, as at the edge of an ultrasound sector.
@@ -87,7 +85,7 @@ def _right_narrowing(q1: ndarray, q2: ndarray, h: ndarray, heart: Ventricle, bea
     """The free wall of the right ventricle, at q1 < 0, goes to the septum."""
     epi = (heart.radius + heart.wall) * heart.taper(h)
     beyond = (-q1 - epi) / (0.8 * epi)
-    wall = ramp(1 + beyond) * np.exp(-np.clip(beyond - 1, 0, None) ** 2 * 2) * np.exp(-((q2 / (1.3 * epi)) ** 4))
+    wall = ramp(1 + beyond) * np.exp(-(np.clip(beyond - 1, 0, None) ** 2) * 2) * np.exp(-((q2 / (1.3 * epi)) ** 4))
     speed = beat.right * beat.contraction * 0.5 * heart.radius * wall * _level(h, heart)
     return [speed, np.zeros_like(speed)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from common.data.prepared import Dataset, save_image, write
 
-FRAGILE = '''
+FRAGILE = """
 import ctypes, os, time
 from dataclasses import dataclass
 import numpy as np
@@ -42,7 +42,7 @@ def register(moving, fixed, settings):
         raise RuntimeError("no\\nsuch   luck")
     field = np.full((fixed.ndim, *fixed.shape), settings.shift, np.float32)
     return field * np.nan if deed == "nan" else field
-'''
+"""
 DEEDS = ("work", "exit", "segfault", "hang", "raise", "nan")
 packages = itertools.count()
 

@@ -128,8 +128,10 @@ def write_labelled(options: dict[str, str], bundle: str, quality: float, certain
 def _predicted(item: dict, quality: float, certain: bool, seed: int) -> dict[str, np.ndarray]:
     """A prediction between the moving label and the fixed one; its uncertainty is the error, blurred by chance."""
     rng = np.random.default_rng(seed)
-    moving, fixed = (np.stack([item[key][0].numpy() == c for c in range(3)]).astype(np.float32)
-                     for key in ("moving_label", "fixed_label"))
+    moving, fixed = (
+        np.stack([item[key][0].numpy() == c for c in range(3)]).astype(np.float32)
+        for key in ("moving_label", "fixed_label")
+    )
     found = {"segmentation": quality * fixed + (1 - quality) * moving + rng.uniform(0, 0.02, fixed.shape)}
     error = abs(found["segmentation"] - fixed)
     if certain:

@@ -101,9 +101,7 @@ def test_a_second_call_evaluates_nothing(acdc: Path, runs: Path, pretended: list
 
 
 @pytest.mark.usefixtures("no_page")
-def test_other_weights_are_evaluated_anew(
-    acdc: Path, runs: Path, made: dict, pretended: list, tmp_path: Path
-) -> None:
+def test_other_weights_are_evaluated_anew(acdc: Path, runs: Path, made: dict, pretended: list, tmp_path: Path) -> None:
     compare(acdc, tmp_path / "out", "--runs", runs)
     made["weights"](runs / "vxm_hetero" / "default" / "seed_0" / "train" / "model.pt", 84.0)
     compare(acdc, tmp_path / "out", "--runs", runs)

@@ -40,8 +40,15 @@ def make_pair(number: int, size: int, dims: int = 2) -> dict[str, np.ndarray]:
     variance = (0.01 + 0.05 * np.linspace(0, 1, size).reshape(-1, *[1] * (dims - 1)) * np.ones(shape)) ** 2
     mask = np.sqrt(((centred - size * 0.2) ** 2).sum(axis=0)) < 0.09 * size
     fixed = np.clip(warp(moving, ddf) + np.sqrt(variance) * rng.standard_normal(shape) + 0.5 * mask, 0, 1)
-    return {"moving": moving, "fixed": fixed, "moving_label": label, "fixed_label": warp(label, ddf, 0),
-            "displacement": ddf, "variance": variance, "non_correspondence": mask.astype(np.uint8)}
+    return {
+        "moving": moving,
+        "fixed": fixed,
+        "moving_label": label,
+        "fixed_label": warp(label, ddf, 0),
+        "displacement": ddf,
+        "variance": variance,
+        "non_correspondence": mask.astype(np.uint8),
+    }
 
 
 def estimate(pair: dict[str, np.ndarray], quality: float, uncertainty: str | None) -> dict[str, np.ndarray]:
@@ -49,13 +56,23 @@ def estimate(pair: dict[str, np.ndarray], quality: float, uncertainty: str | Non
     rng = np.random.default_rng(1)
     shape, dims = pair["fixed"].shape, pair["fixed"].ndim
     ddf = quality * pair["displacement"] + (1 - quality) * 4 * np.stack([blob(shape, rng, 3) for _ in range(dims)])
-    maps = {"log_variance": np.log(pair["variance"]) + 0.3 * blob(shape, rng, 3),
-            "score": np.clip(0.92 - 0.7 * gaussian_filter(pair["non_correspondence"] * 1.0, 2)
-                             + 0.05 * blob(shape, rng, 2), 0, 1)}
+    maps = {
+        "log_variance": np.log(pair["variance"]) + 0.3 * blob(shape, rng, 3),
+        "score": np.clip(
+            0.92 - 0.7 * gaussian_filter(pair["non_correspondence"] * 1.0, 2) + 0.05 * blob(shape, rng, 2), 0, 1
+        ),
+    }
     known = {"uncertainty": maps[uncertainty]} if uncertainty else {}
     images = {key: pair[key] for key in ("moving", "fixed", "moving_label", "fixed_label")}
-    return images | {"warped": warp(pair["moving"], ddf), "warped_label": warp(pair["moving_label"], ddf, 0),
-                     "ddf": ddf.astype(np.float32)} | known
+    return (
+        images
+        | {
+            "warped": warp(pair["moving"], ddf),
+            "warped_label": warp(pair["moving_label"], ddf, 0),
+            "ddf": ddf.astype(np.float32),
+        }
+        | known
+    )
 
 
 def statistic(values: np.ndarray) -> dict[str, float | int]:
@@ -63,8 +80,16 @@ def statistic(values: np.ndarray) -> dict[str, float | int]:
     return {"mean": float(known.mean()), "sd": float(known.std(ddof=1)), "n": len(known)}
 
 
-def make_evaluation(folder: Path, bundle: str = "vxm_mse", pairs: int = 12, size: int = 32, dims: int = 2,
-                    examples: int = 1, truth: bool = True, labels: bool = True) -> Path:
+def make_evaluation(
+    folder: Path,
+    bundle: str = "vxm_mse",
+    pairs: int = 12,
+    size: int = 32,
+    dims: int = 2,
+    examples: int = 1,
+    truth: bool = True,
+    labels: bool = True,
+) -> Path:
     """Write an output folder of evaluate with believable numbers."""
     quality, uncertainty = METHODS[bundle]
     shared, own = np.random.default_rng(0), np.random.default_rng(len(bundle))
@@ -74,8 +99,10 @@ def make_evaluation(folder: Path, bundle: str = "vxm_mse", pairs: int = 12, size
         for protocol, shift in (("published", 0.0), ("standard", -1.5)):
             if labels:
                 columns[f"{prefix}{protocol}/dsc"] = 100 * level + shift + hard + own.normal(0, 1, pairs)
-                columns |= {f"{prefix}{protocol}/{key}": base * (2 - level) + own.normal(0, 0.3, pairs)
-                            for key, base in DISTANCES.items()}
+                columns |= {
+                    f"{prefix}{protocol}/{key}": base * (2 - level) + own.normal(0, 0.3, pairs)
+                    for key, base in DISTANCES.items()
+                }
                 for key in ("dsc", *DISTANCES):
                     columns[f"{prefix}{protocol}/{key}"][-1] = np.nan  # a pair without label
     plain = {"folding_percent": 0.3, "sd_log_jacobian": 0.2, "seconds": 0.012}
@@ -86,10 +113,18 @@ def make_evaluation(folder: Path, bundle: str = "vxm_mse", pairs: int = 12, size
     columns |= {key: base * np.exp(own.normal(0, 0.1, pairs)) for key, base in (plain | known).items()}
     folder.mkdir(parents=True)
     write_rows(folder / "metrics.csv", {"id": ids, "subject": [each[:10] for each in ids], **columns})
-    summary = {"dataset": "Phantom", "split": "test", "bundle": bundle, "checkpoint": f"{bundle}/model.pt",
-               "pairs": pairs, "labels": [1] if labels else [], "seconds_per_pair": float(columns["seconds"].mean()),
-               "protocols": protocols(columns, ""), "undeformed": protocols(columns, "undeformed/"),
-               "not_computed": {key: int(np.isnan(row).sum()) for key, row in columns.items() if np.isnan(row).any()}}
+    summary = {
+        "dataset": "Phantom",
+        "split": "test",
+        "bundle": bundle,
+        "checkpoint": f"{bundle}/model.pt",
+        "pairs": pairs,
+        "labels": [1] if labels else [],
+        "seconds_per_pair": float(columns["seconds"].mean()),
+        "protocols": protocols(columns, ""),
+        "undeformed": protocols(columns, "undeformed/"),
+        "not_computed": {key: int(np.isnan(row).sum()) for key, row in columns.items() if np.isnan(row).any()},
+    }
     summary |= {key: float(columns[key].mean()) for key in ("folding_percent", "sd_log_jacobian")}
     summary |= {"ause": float(columns["ause"].mean()) if uncertainty else None}
     summary |= {"truth": {key: statistic(columns[key]) for key in known}} if truth else {}
@@ -99,9 +134,12 @@ def make_evaluation(folder: Path, bundle: str = "vxm_mse", pairs: int = 12, size
         curves = {"oracle": left**3, "random": 1.0 * (left > 0), "model": left ** (3 * quality - 1)}
         scaled = {name: 2e-3 * curve for name, curve in curves.items()}
         write_rows(folder / "sparsification.csv", {"fraction": 1 - left, **scaled})
-    made = {f"{n}/{key}": array for n in range(examples)
-            for key, array in estimate(make_pair(n, size, dims), quality, uncertainty).items()
-            if labels or not key.endswith("label")}
+    made = {
+        f"{n}/{key}": array
+        for n in range(examples)
+        for key, array in estimate(make_pair(n, size, dims), quality, uncertainty).items()
+        if labels or not key.endswith("label")
+    }
     if examples:
         meta = json.dumps({"ids": ids[:examples], "uncertainty": uncertainty})
         np.savez_compressed(folder / "examples.npz", meta=meta, **made)
@@ -134,12 +172,18 @@ def make_run(folder: Path, epochs: int = 30) -> Path:
     rng = np.random.default_rng(0)
     loss = 0.01 * np.exp(-steps / 20) + 0.004 + 2e-4 * rng.random(epochs)
     folder.mkdir(parents=True)
-    write_rows(folder / "log.csv", {
-        "epoch": steps, "phase": phases, "train/displacement/similarity": np.where(quiet, np.nan, loss),
-        "train/displacement/smooth": np.where(quiet, np.nan, 2e-3 * (1 - np.exp(-steps / 15))),
-        "train/companion/loss": np.where(steps <= warm, np.nan, -3 + 2 * np.exp(-steps / 10)),
-       "val/standard/dsc": np.where(steps % 3 == 0, 80 - 30 * np.exp(-steps / 12), np.nan),
-        "lr": np.full(epochs, 1e-4)})
+    write_rows(
+        folder / "log.csv",
+        {
+            "epoch": steps,
+            "phase": phases,
+            "train/displacement/similarity": np.where(quiet, np.nan, loss),
+            "train/displacement/smooth": np.where(quiet, np.nan, 2e-3 * (1 - np.exp(-steps / 15))),
+            "train/companion/loss": np.where(steps <= warm, np.nan, -3 + 2 * np.exp(-steps / 10)),
+            "val/standard/dsc": np.where(steps % 3 == 0, 80 - 30 * np.exp(-steps / 12), np.nan),
+            "lr": np.full(epochs, 1e-4),
+        },
+    )
     return folder
 
 
@@ -153,10 +197,14 @@ def make_dataset(folder: Path, pairs: int = 12, size: int = 32) -> Path:
             stack = np.moveaxis(array, 0, -1)[:, :, None] if key == "displacement" else array[:, :, None]
             save_image(folder / files[key], stack, np.eye(4))
         truth = {key: files[key] for key in ("displacement", "variance", "non_correspondence") if files}
-        entries.append({"id": identity, "subject": identity[:10], "slice": 0, "moving": "-", "fixed": "-",
-                        "truth": truth})
-    write(Dataset(folder, "Phantom", 2, labels={1: "ring"}, evaluated_labels=(1,), licence="CC0",
-                  splits={"test": entries}))
+        entries.append(
+            {"id": identity, "subject": identity[:10], "slice": 0, "moving": "-", "fixed": "-", "truth": truth}
+        )
+    write(
+        Dataset(
+            folder, "Phantom", 2, labels={1: "ring"}, evaluated_labels=(1,), licence="CC0", splits={"test": entries}
+        )
+    )
     return folder
 
 

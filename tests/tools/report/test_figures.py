@@ -32,8 +32,13 @@ def evaluation(make: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
 
 def example(shape: tuple[int, ...], **arrays: np.ndarray) -> Example:
     zeros = np.zeros(shape, np.float32)
-    return Example("pair", **({"moving": zeros, "fixed": zeros, "warped": zeros,
-                               "ddf": np.zeros((len(shape), *shape), np.float32)} | arrays))
+    return Example(
+        "pair",
+        **(
+            {"moving": zeros, "fixed": zeros, "warped": zeros, "ddf": np.zeros((len(shape), *shape), np.float32)}
+            | arrays
+        ),
+    )
 
 
 def test_grid_is_that_of_x_plus_u() -> None:
@@ -88,8 +93,9 @@ def test_jacobian_of_a_scaling() -> None:
 
 
 def test_weights(evaluation: Evaluation) -> None:
-    mapped = example((1, 1), warped=np.full((1, 1), 0.3), uncertainty=np.full((1, 1), np.log(0.09)),
-                     uncertainty_name="log_variance")
+    mapped = example(
+        (1, 1), warped=np.full((1, 1), 0.3), uncertainty=np.full((1, 1), np.log(0.09)), uncertainty_name="log_variance"
+    )
     # (0.09 / 0.09) ** 0.5 = 1
     assert weight(evaluation, mapped) == pytest.approx(1 / (1 + np.exp(-1)))
     nll = replace(evaluation, summary=evaluation.summary | {"bundle": "vxm_nll"})
@@ -108,8 +114,10 @@ def test_a_path_is_animated_and_a_method_without_one_has_no_picture(evaluation: 
 
 
 def test_an_uncertainty_of_the_displacement_has_its_own_scale() -> None:
-    views = [example((8, 8), uncertainty=np.full((8, 8), level), uncertainty_name=name).view()
-             for level, name in ((-8.0, "log_variance"), (2.0, "displacement_log_variance"))]
+    views = [
+        example((8, 8), uncertainty=np.full((8, 8), level), uncertainty_name=name).view()
+        for level, name in ((-8.0, "log_variance"), (2.0, "displacement_log_variance"))
+    ]
     rows = [PairRow(view.uncertainty_name or "", view, dsc=np.nan) for view in views]
     whole = draw_pair(rows, "p", "whole", [], np.nan)
     assert whole.svg.startswith("<svg")

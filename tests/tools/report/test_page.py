@@ -93,10 +93,10 @@ def test_every_drawing_is_described(full: Path) -> None:
 
 def test_holds_every_method_and_printed_number(full: Path, evaluations: list[Path], make: SimpleNamespace) -> None:
     html = (full / "report.html").read_text()
-    body = html[html.index('<table class="values">'):html.index('id="tests"')]
+    body = html[html.index('<table class="values">') : html.index('id="tests"')]
     for folder, name in zip(evaluations, make.methods, strict=True):
         summary = json.loads((folder / "metrics.json").read_text())
-        row = body[body.index(f"{name}</th>"):].split("</tr>")[0]
+        row = body[body.index(f"{name}</th>") :].split("</tr>")[0]
         for protocol in summary["protocols"].values():
             for metric in protocol.values():
                 assert f"{metric['mean']:.2f}" in row
@@ -132,7 +132,7 @@ def test_prints_an_aligned_table_and_the_path_last(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(tmp_path / "report.html")
     start = next(i for i, line in enumerate(lines) if line.startswith("Standard protocol"))
-    block = lines[start:lines.index("", start)]
+    block = lines[start : lines.index("", start)]
     assert [line.split("  ")[0] for line in block[2:]] == ["no registration", "vxm_mse", "vxm_hetero"]
     points = [[match.start() for match in re.finditer(r"\.\d\d ±", line)] for line in block[2:]]
     assert points[0] == points[1] == points[2]

@@ -14,8 +14,9 @@ POINT = 9  # points squared
 
 
 @styled
-def distribution(values: Mapping[str, np.ndarray], looks: Mapping[str, Look], label: str,
-                 reference: str | None = None) -> Figure:
+def distribution(
+    values: Mapping[str, np.ndarray], looks: Mapping[str, Look], label: str, reference: str | None = None
+) -> Figure:
     """Draw a box and every pair's dot per method; beside it each pair's difference to ``reference``.
 
     Args:
@@ -50,13 +51,31 @@ def _strips(axis: Axes, names: Sequence[str], rows: Sequence[np.ndarray], looks:
         style = looks.get(name, Look(GREY, "-", "o"))
         if not len(finite):
             continue
-        axis.scatter(finite, y + random.uniform(-0.24, 0.24, len(finite)), s=POINT, color=style.colour,
-                     marker=style.marker, alpha=0.5, linewidths=0, rasterized=True)
-        axis.boxplot(finite, positions=[y], orientation="horizontal", widths=0.62, showfliers=False, whis=(5, 95),
-                     medianprops={"color": INK, "linewidth": 1.6}, boxprops={"color": INK, "linewidth": 0.8},
-                     whiskerprops={"color": INK, "linewidth": 0.8}, capprops={"color": INK, "linewidth": 0.8})
-        axis.plot(finite.mean(), y, marker="D", markersize=4.5, color=style.colour, markeredgecolor=INK,
-                  markeredgewidth=0.8)
+        axis.scatter(
+            finite,
+            y + random.uniform(-0.24, 0.24, len(finite)),
+            s=POINT,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.5,
+            linewidths=0,
+            rasterized=True,
+        )
+        axis.boxplot(
+            finite,
+            positions=[y],
+            orientation="horizontal",
+            widths=0.62,
+            showfliers=False,
+            whis=(5, 95),
+            medianprops={"color": INK, "linewidth": 1.6},
+            boxprops={"color": INK, "linewidth": 0.8},
+            whiskerprops={"color": INK, "linewidth": 0.8},
+            capprops={"color": INK, "linewidth": 0.8},
+        )
+        axis.plot(
+            finite.mean(), y, marker="D", markersize=4.5, color=style.colour, markeredgecolor=INK, markeredgewidth=0.8
+        )
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(False, axis="y")

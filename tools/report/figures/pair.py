@@ -19,11 +19,20 @@ from .style import FIXED, MOVING, WARPED, WIDTH, styled
 NAME = 1.05  # inches left for the methods' names
 MOST = 6  # columns, which fill the page's width
 UNIT = Normalize(0, 1)
-NOTES = {"log_variance": "log σ²", "score": "score", "displacement_log_variance": "log σ² of u",
-         "label_uncertainty": "label uncertainty", "ddf_variance": "variance of u"}
-BARS = {"log_variance": "log σ², high: noisy", "score": "score, high: trusted",
-        "displacement_log_variance": "log σ² of u, high: unsure",
-        "label_uncertainty": "label uncertainty, high: unsure", "ddf_variance": "variance of u, high: unsure"}
+NOTES = {
+    "log_variance": "log σ²",
+    "score": "score",
+    "displacement_log_variance": "log σ² of u",
+    "label_uncertainty": "label uncertainty",
+    "ddf_variance": "variance of u",
+}
+BARS = {
+    "log_variance": "log σ², high: noisy",
+    "score": "score, high: trusted",
+    "displacement_log_variance": "log σ² of u, high: unsure",
+    "label_uncertainty": "label uncertainty, high: unsure",
+    "ddf_variance": "variance of u, high: unsure",
+}
 KINDS = tuple(NOTES)
 FROM_ZERO = ("label_uncertainty", "ddf_variance")  # no logarithms: most voxels are near 0
 TITLES = ("warped", "grid, x + u(x)", "|fixed − warped|", "|J|", "uncertainty", "weight")
@@ -49,8 +58,12 @@ class Scales(NamedTuple):
 
 
 @styled
-def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_dsc: float | None = None,
-                scaled_by: Sequence[PairRow] = ()) -> Figure:
+def pair_figure(
+    rows: Sequence[PairRow],
+    labels: Sequence[int] = (),
+    undeformed_dsc: float | None = None,
+    scaled_by: Sequence[PairRow] = (),
+) -> Figure:
     """Draw the pair before registration, then each method.
 
     Args:
@@ -64,8 +77,15 @@ def pair_figure(rows: Sequence[PairRow], labels: Sequence[int] = (), undeformed_
     kinds = [kind for kind in KINDS if any(row.view.uncertainty_name == kind for row in rows)]
     columns = 4 + bool(kinds) + any(row.weight is not None for row in rows)
     figure, grid = _canvas(len(rows), columns, max(1, len(kinds)), first.fixed.shape)
-    axes = np.array([[figure.add_subplot(grid[i, j], box_aspect=first.fixed.shape[1] / first.fixed.shape[0], anchor="N")
-                      for j in range(columns)] for i in range(len(rows) + 1)])
+    axes = np.array(
+        [
+            [
+                figure.add_subplot(grid[i, j], box_aspect=first.fixed.shape[1] / first.fixed.shape[0], anchor="N")
+                for j in range(columns)
+            ]
+            for i in range(len(rows) + 1)
+        ]
+    )
     scales = _scales(scaled_by or rows)
     _before(axes[0], first, values, scales, undeformed_dsc)
     for line, row in zip(axes[1:], rows, strict=True):
@@ -86,8 +106,17 @@ def _canvas(methods: int, columns: int, bars: int, spatial: Sequence[int]) -> tu
     heights = [panel + gap for gap in (0.48, *[0.2] * methods)] + [0.42] * bars
     width, height = (WIDTH - NAME) / MOST * columns + NAME, sum(heights)
     figure = Figure(figsize=(width, height))
-    return figure, figure.add_gridspec(len(heights), columns, height_ratios=heights, left=NAME / width, right=0.995,
-                                       top=1 - 0.22 / height, bottom=0.0, wspace=0.04, hspace=0.0)
+    return figure, figure.add_gridspec(
+        len(heights),
+        columns,
+        height_ratios=heights,
+        left=NAME / width,
+        right=0.995,
+        top=1 - 0.22 / height,
+        bottom=0.0,
+        wspace=0.04,
+        hspace=0.0,
+    )
 
 
 def _scales(rows: Sequence[PairRow]) -> Scales:
@@ -116,8 +145,7 @@ def _values(label: np.ndarray | None) -> list[int]:
     return [] if label is None else [int(value) for value in np.unique(label) if value > 0]
 
 
-def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], scales: Scales,
-            dsc: float | None) -> None:
+def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], scales: Scales, dsc: float | None) -> None:
     """Draw the first row: moving, fixed, what they differ by, and the key of the outlines."""
     panels.show(axes[0], view.moving, norm=scales.grey)
     panels.outline(axes[0], view.fixed_label, values, FIXED)
@@ -132,7 +160,7 @@ def _before(axes: Sequence[Axes], view: Example, values: Sequence[int], scales: 
     _name(axes[0], "before")
     if view.fixed_label is not None:
         panels.outline_key(axes[3], "warped label" if view.segmentation is None else "predicted label")
-    for axis in axes[4 if view.fixed_label is not None else 3:]:
+    for axis in axes[4 if view.fixed_label is not None else 3 :]:
         panels.blank(axis)
 
 
@@ -186,8 +214,10 @@ def _name(axis: Axes, name: str) -> None:
 
 def _bars(figure: Figure, grid: GridSpec, line: int, kinds: Sequence[str], weighted: bool, scales: Scales) -> None:
     """Draw the colour bars below their columns."""
-    bars = [(2, 0, panels.ERROR_MAP, scales.residual, "absolute difference"),
-            (3, 0, panels.JACOBIAN_MAP, panels.jacobian_norm(), "|J|, black: folded")]
+    bars = [
+        (2, 0, panels.ERROR_MAP, scales.residual, "absolute difference"),
+        (3, 0, panels.JACOBIAN_MAP, panels.jacobian_norm(), "|J|, black: folded"),
+    ]
     bars += [(4, place, _colours(kind), scales.maps[kind], BARS[kind]) for place, kind in enumerate(kinds)]
     bars += [(5, 0, panels.SCORE_MAP, scales.weight, "weight of the residual")] if weighted else []
     for column, place, *rest in bars:

@@ -53,8 +53,13 @@ def outline(axis: Axes, label: np.ndarray | None, values: Sequence[int], colour:
     soft = not np.array_equal(label, np.round(label))
     for mask in [label] if soft else [label == value for value in values]:
         if mask.max() > 0.5 and mask.min() < 0.5:
-            axis.contour(mask.T.astype(float), levels=[0.5], colors=[colour], linewidths=1.1,
-                         linestyles="dashed" if dashed else "solid")
+            axis.contour(
+                mask.T.astype(float),
+                levels=[0.5],
+                colors=[colour],
+                linewidths=1.1,
+                linestyles="dashed" if dashed else "solid",
+            )
 
 
 def outline_key(axis: Axes, ours: str = "warped label") -> None:
@@ -62,8 +67,18 @@ def outline_key(axis: Axes, ours: str = "warped label") -> None:
     blank(axis)
     entries = [("fixed label", FIXED, "-"), (ours, WARPED, "-"), ("moving label", MOVING, "--")]
     swatches = [axis.plot([], [], color=colour, linestyle=dash, linewidth=2)[0] for _, colour, dash in entries]
-    axis.legend(swatches, [name for name, _, _ in entries], loc="upper left", fontsize=8, handlelength=2.2,
-                frameon=True, facecolor="#3a444f", labelcolor="white", edgecolor="none", borderpad=0.8)
+    axis.legend(
+        swatches,
+        [name for name, _, _ in entries],
+        loc="upper left",
+        fontsize=8,
+        handlelength=2.2,
+        frameon=True,
+        facecolor="#3a444f",
+        labelcolor="white",
+        edgecolor="none",
+        borderpad=0.8,
+    )
 
 
 def deformed_grid(axis: Axes, ddf: np.ndarray) -> None:

@@ -35,8 +35,14 @@ def sparsification(curves: Mapping[str, Curves], looks: Mapping[str, Look]) -> F
     for name, each in curves.items():
         style = looks[name]
         _draw(left, each, style, few)
-        right.plot(each.fraction, each.model - each.oracle, color=style.colour, linestyle=style.dash, linewidth=1.6,
-                   label=f"{name}{between}AUSE {1e4 * each.ause:.2f} · 10⁻⁴")
+        right.plot(
+            each.fraction,
+            each.model - each.oracle,
+            color=style.colour,
+            linestyle=style.dash,
+            linewidth=1.6,
+            label=f"{name}{between}AUSE {1e4 * each.ause:.2f} · 10⁻⁴",
+        )
     right.axhline(0, color=GREY, linewidth=0.8)
     label_panels((left, right), ("Error of the voxels kept", "Distance to the oracle (its area is AUSE)"))
     left.set_ylabel("mean squared intensity error")
@@ -61,6 +67,9 @@ def _draw(axis: Axes, each: Curves, style: Look, whole: bool) -> None:
 
 def _explain_strokes(axis: Axes) -> None:
     """Add the three kinds of curves to the legend, in grey."""
-    for label, dash, width in (("by the uncertainty", "-", 1.8), ("oracle: by the error", (0, (4, 2)), 0.9),
-                               ("random order", (0, (1, 2)), 0.9)):
+    for label, dash, width in (
+        ("by the uncertainty", "-", 1.8),
+        ("oracle: by the error", (0, (4, 2)), 0.9),
+        ("random order", (0, (1, 2)), 0.9),
+    ):
         axis.plot([], [], color=GREY, linestyle=dash, linewidth=width, label=label)

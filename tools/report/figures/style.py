@@ -103,7 +103,7 @@ def to_svg(figure: Figure, name: str) -> str:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing, dpi=150)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg"):].strip()
+    svg = svg[svg.index("<svg") :].strip()
     svg = svg.replace(INK, "var(--ink)").replace(RULE, "var(--rule)")
     svg = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", svg)  # equal bitmaps share theirs, and nothing refers to it
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)

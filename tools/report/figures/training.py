@@ -41,8 +41,13 @@ def training(epochs: np.ndarray, phases: Sequence[str], panels: Mapping[str, Map
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1:
         patches = [Patch(color=GREY, alpha=_alpha(i), linewidth=0, label=name) for i, name in enumerate(names)]
-        figure.legend(handles=patches, loc="outside lower center", ncols=len(names), title="phase, by what is trained",
-                      title_fontsize=8)
+        figure.legend(
+            handles=patches,
+            loc="outside lower center",
+            ncols=len(names),
+            title="phase, by what is trained",
+            title_fontsize=8,
+        )
     return figure
 
 
@@ -65,9 +70,15 @@ def _curves(axis: Axes, epochs: np.ndarray, curves: Mapping[str, np.ndarray]) ->
     if known.min() > 0 and known.max() >= WIDE * known.min():
         axis.set_yscale("log")
     for i, (name, values) in enumerate(curves.items()):
-        axis.plot(*_without_gaps(epochs, values), color=PALETTE[i % len(PALETTE)], linewidth=1.4, label=name,
-                  linestyle=DASHES[i // len(PALETTE) % len(DASHES)],
-                  marker="o" if np.isfinite(values).sum() < 3 else None, markersize=4)
+        axis.plot(
+            *_without_gaps(epochs, values),
+            color=PALETTE[i % len(PALETTE)],
+            linewidth=1.4,
+            label=name,
+            linestyle=DASHES[i // len(PALETTE) % len(DASHES)],
+            marker="o" if np.isfinite(values).sum() < 3 else None,
+            markersize=4,
+        )
     if known.min() == known.max() > 0:
         axis.set_ylim(0, 2 * known.max())  # a constant needs no magnified axis
     if axis.get_yscale() == "linear":
@@ -91,8 +102,14 @@ def _shade(axis: Axes, epochs: np.ndarray, phases: Sequence[str], names: Sequenc
     edges = [0, *(i for i in range(1, len(phases)) if phases[i] != phases[i - 1]), len(phases)]
     step = float(np.median(np.diff(epochs))) if len(epochs) > 1 else 1.0
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        axis.axvspan(epochs[start] - step / 2, epochs[stop - 1] + step / 2, color=GREY, linewidth=0,
-                     alpha=_alpha(names.index(phases[start])), zorder=0)
+        axis.axvspan(
+            epochs[start] - step / 2,
+            epochs[stop - 1] + step / 2,
+            color=GREY,
+            linewidth=0,
+            alpha=_alpha(names.index(phases[start])),
+            zorder=0,
+        )
 
 
 def _alpha(index: int) -> float:

@@ -74,8 +74,16 @@ def _canvas(count: int, most: int, spatial: Sequence[int], bar: float = 0.0) -> 
     panel = (WIDTH / columns - 0.1) * spatial[1] / spatial[0]
     height = lines * (panel + ABOVE + BELOW) + bar
     figure = Figure(figsize=(WIDTH, height))
-    grid = figure.add_gridspec(lines, columns, left=0.005, right=0.995, top=1 - ABOVE / height,
-                               bottom=(BELOW + bar) / height, wspace=0.06, hspace=(ABOVE + BELOW) / panel)
+    grid = figure.add_gridspec(
+        lines,
+        columns,
+        left=0.005,
+        right=0.995,
+        top=1 - ABOVE / height,
+        bottom=(BELOW + bar) / height,
+        wspace=0.06,
+        hspace=(ABOVE + BELOW) / panel,
+    )
     return figure, [figure.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
 
 
@@ -85,8 +93,17 @@ def _variance(axes: Sequence[Axes], estimate: np.ndarray, truth: np.ndarray) -> 
         panels.show(axis, each, panels.VARIANCE_MAP, norm)
         panels.note(axis, text)
     ends = (norm.vmin, norm.vmax)
-    axes[2].hexbin(truth.ravel(), estimate.ravel(), gridsize=28, extent=(*ends, *ends), norm=LogNorm(), cmap="Blues",
-                   linewidths=0.1, mincnt=1, rasterized=True)
+    axes[2].hexbin(
+        truth.ravel(),
+        estimate.ravel(),
+        gridsize=28,
+        extent=(*ends, *ends),
+        norm=LogNorm(),
+        cmap="Blues",
+        linewidths=0.1,
+        mincnt=1,
+        rasterized=True,
+    )
     axes[2].plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
     axes[2].set(xlim=ends, ylim=ends)
     _inset(axes[2], "true log σ²; upwards: estimated", truth.shape)
@@ -101,9 +118,17 @@ def _score(axes: Sequence[Axes], score: np.ndarray, mask: np.ndarray) -> None:
     bins = np.linspace(0, 1, 26)
     for inside, colour, name in ((~mask, PALETTE[0], "elsewhere"), (mask, PALETTE[3], "without correspondence")):
         if inside.any():
-            axes[2].hist(score[inside], bins, weights=np.full(inside.sum(), 1 / inside.sum()), color=colour,
-                         histtype="stepfilled", alpha=0.6, label=name, hatch=None if name == "elsewhere" else "////",
-                         edgecolor=colour)
+            axes[2].hist(
+                score[inside],
+                bins,
+                weights=np.full(inside.sum(), 1 / inside.sum()),
+                color=colour,
+                histtype="stepfilled",
+                alpha=0.6,
+                label=name,
+                hatch=None if name == "elsewhere" else "////",
+                edgecolor=colour,
+            )
     axes[2].legend(fontsize=7, loc="upper center", handlelength=1.2)
     axes[2].set_xlim(0, 1)
     _inset(axes[2], "score; upwards: share of voxels", score.shape)
