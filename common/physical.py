@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .io.fields import Field, lps_frame
+from .fields import Field, lps_frame
 
 CHUNK = 2**20  # points at a time, which bounds the memory
 ITERATIONS = 200

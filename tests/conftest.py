@@ -15,8 +15,9 @@ import torch
 from monai.bundle import ConfigParser
 from toy_task import make_task, prepare_task
 
-from common.data.prepared import Dataset, save_image, write
+from common.data.prepared import Dataset, write
 from common.engines import SingleTrainer
+from common.files import save_image
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLES = ROOT / "bundles"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.io import Field, to_physical
+from common.fields import Field, to_physical
 from common.physical import (
     grid_points,
     invert_field,

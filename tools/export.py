@@ -18,13 +18,13 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from common.data.prepared import write_bytes
+from common.collection.find import find_bundle
 from common.errors import InputError, say_in_one_line
+from common.files import write_bytes
 from common.networks.tracing import example_image
-from common.registration import OpenBundle, open_bundle
+from common.registration.bundle import OpenBundle, open_bundle
 
-from .package.find import find_bundle
-from .runs import parse_overrides
+from .campaign.runs import parse_overrides
 
 OPSET = 20  # the first whose GridSample takes volumes
 TOLERANCE = {"torchscript": 1e-5, "onnx": 1e-4}  # of the largest value, where that is above 1

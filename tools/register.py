@@ -9,10 +9,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.collection.find import find_bundle
 from common.errors import say_in_one_line
 from common.registration.program import add_arguments, run
-
-from .package.find import find_bundle
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,8 +23,8 @@ from optuna.samplers import GridSampler, TPESampler
 from common.data import prepared
 from common.errors import InputError, say_in_one_line
 
-from .runs import check, method_recipe, parse_overrides, parse_value, split_pairs
-from .trials import Params, Search, open_study, optimize
+from .campaign.runs import check, method_recipe, parse_overrides, parse_value, split_pairs
+from .campaign.trials import Params, Search, open_study, optimize
 
 
 def read_space(bundle: str, texts: Sequence[str]) -> Params:

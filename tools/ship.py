@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.data.prepared import write_bytes
-from common.engines.evaluation_tables import write_json
 from common.errors import InputError, say_in_one_line
+from common.files import write_bytes, write_json
 from common.io.weights import read_checkpoint
 
-from .aggregate import FIGURES, PROTOCOLS, figures, paired_tests
+from .campaign.aggregate import FIGURES, PROTOCOLS, figures, paired_tests
+from .campaign.runs import Run, check, find, method_recipe, metrics, score
 from .render import BUNDLES, RECIPES, results
-from .runs import Run, check, find, method_recipe, metrics, score
 
 MEGABYTES = 25  # of a file that a repository should hold
 

@@ -28,9 +28,9 @@ from common.data.pairing import PAIRINGS
 from common.errors import InputError, say_in_one_line
 from common.parallel import gather_objects
 
-from .execution import devices, execute, make_folder, stop_children
-from .progress import Screen, table
-from .runs import OVERLAY, Run, bundle_names, check, find, parse_overrides, score
+from .campaign.execution import devices, execute, make_folder, stop_children
+from .campaign.progress import Screen, table
+from .campaign.runs import OVERLAY, Run, bundle_names, check, find, parse_overrides, score
 
 
 def planned(options: argparse.Namespace) -> list[Run]:

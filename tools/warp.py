@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError, say_in_one_line
+from common.fields import Field
 from common.io import read_field, read_image, read_label, write_image
-from common.io.fields import Field
 from common.io.points import AXES, is_points, read_points, write_points
 from common.physical import invert_field, invert_points, outside, resample_field, transform_points, warp_image
 

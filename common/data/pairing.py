@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .prepared import IMAGE_KEYS, LABEL_KEYS, MASK_KEYS, Dataset
+from .sides import is_between_subjects, moving_subject
 
 Pair = dict[str, Any]
 PAIRINGS = ("listed", "all", "atlas")
@@ -36,7 +37,7 @@ def pairs_of(
     if not 0 < share <= 1:
         raise InputError(f"training_share is {share}: it must be above 0 and at most 1.")
     if pairing == "atlas":
-        from .atlas import atlas_pairs  # which needs torch and this module
+        from .atlas import atlas_pairs  # which needs torch
 
         return atlas_pairs(dataset, split)
     pairs = dataset.pairs(split)
@@ -82,13 +83,3 @@ def joined(moving: tuple[Pair, int], fixed: tuple[Pair, int]) -> Pair:
             if keys[side] in pair:
                 made[keys[to]] = pair[keys[side]]
     return made
-
-
-def is_between_subjects(pair: Pair) -> bool:
-    """Return whether a pair is of two subjects."""
-    return moving_subject(pair) != pair["subject"]
-
-
-def moving_subject(pair: Pair) -> str:
-    """Return the subject of the moving image."""
-    return pair.get("moving_subject", pair["subject"])

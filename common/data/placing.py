@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import nibabel as nib
 import numpy as np
 
+from .. import grids as geometry
 from ..errors import InputError
-from . import geometry
 
 NEEDED = ("size", "spacing", "percentiles", "channel")
 

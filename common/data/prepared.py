@@ -7,12 +7,8 @@ one slice of it; with 3 it is a volume (X, Y, Z). Images are float32 in [0, 1], 
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +16,9 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
+from ..files import UNREADABLE, write_bytes
 
 FORMAT = "warpsure-pairs/1"
 SPLITS = ("train", "val", "test")
@@ -31,7 +26,6 @@ IMAGE_KEYS = ("moving", "fixed")
 LABEL_KEYS = ("moving_label", "fixed_label")
 MASK_KEYS = ("moving_mask", "fixed_mask")  # 1 where an image is real, 0 where it was padded
 TRUTH_KEYS = ("displacement", "variance", "non_correspondence")
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
 
 Pairs = dict[str, list[dict[str, Any]]]
 
@@ -129,42 +123,6 @@ def write(dataset: Dataset) -> None:
     write_bytes(dataset.root / "dataset.json", (json.dumps(content, indent=1) + "\n").encode())
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file under a temporary name and move it into place; raise InputError if that cannot be done."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
-
-
-def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
-    image = nib.Nifti1Image(stored(array), affine)
-    image.header.set_xyzt_units("mm")
-    save_nifti(path, image)
-
-
-def stored(array: np.ndarray) -> np.ndarray:
-    """``array`` in the type of a file: floats as float32, whole numbers and masks as uint8, int32 if they need it."""
-    whole = array.dtype.kind in "bui"
-    small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
-    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int32 if whole else np.float32)
-
-
-def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
-    """Write ``image`` in one step, both of its forms its affine; a name that ends with .gz is compressed."""
-    image.set_sform(image.affine, code=1)
-    image.set_qform(image.affine, code=1)
-    content, is_compressed = image.to_bytes(), str(path).lower().endswith(".gz")
-    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if is_compressed else content)
-
-
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a NIfTI file of a prepared set: (array, affine); raise InputError naming the file if it cannot be."""
     try:
@@ -237,10 +195,3 @@ def _changed(path: Path) -> int:
 def _stack(path: Path, _changed_at: int) -> np.ndarray:
     """Keep the last few stacks: consecutive pairs are slices of the same files."""
     return read_image(path)[0]
-
-
-def check(dataset_dir: str | Path) -> list[str]:
-    """Return every problem at once, as ``error: ...`` and ``warning: ...`` lines; [] if there is none."""
-    from .prepared_check import find_problems  # which builds on this module
-
-    return find_problems(dataset_dir)

@@ -1,9 +1,9 @@
 """Trainers, and what evaluates and applies what they trained."""
 
+from ..registration.region import Framing
 from .evaluator import RegistrationEvaluator
 from .inference import RegistrationInference
 from .inference_cases import PairsToRegister
-from .inference_region import Framing
 from .inferer import BatchInferer
 from .segmentation import AtlasSegmentation
 from .segmentation_cases import ImagesToSegment

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .. import metrics
 from ..data import prepared
-from ..data.geometry import spacing_of
 from ..data.pairs import PreparedPairs
+from ..grids import spacing_of
 from ..io import read_affine
 from ..metrics import Curve
 from ..spatial import warp

@@ -6,11 +6,10 @@ A network's evaluator and the classical baselines both end in :func:`write_evalu
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from math import isfinite, isnan, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.pairs import PreparedPairs
-from ..data.prepared import write_bytes
-from ..io import file_hash
+from ..files import file_hash, write_bytes, write_csv, write_json
 from ..metrics import LABEL_CURVES, PROTOCOLS, Curve, LabelCurves, mean_by_subject, not_computed, summary
 
 Row = dict[str, Any]
@@ -104,21 +102,6 @@ def values_of(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
     return np.array([row.get(name, np.nan) for row in rows], dtype=float)
 
 
-def write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Write ``rows``, NaN and what is absent as empty, atomically."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    write_bytes(path, buffer.getvalue().encode())
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if isnan(value) else f"{value:.8g}"
-    return "" if value is None else value
-
-
 def patients(rows: Sequence[Row]) -> list[Row]:
     """Average the pairs of each subject, NaN left out: rows of subject, group, pairs and every metric."""
     subjects = [str(row["subject"]) for row in rows]
@@ -167,19 +150,6 @@ def _protocols(columns: Mapping[str, NDArray], prefix: str) -> dict[str, dict[st
 
 def _group(columns: Mapping[str, NDArray], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): summary(values) for name, values in columns.items() if name.startswith(prefix)}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON, atomically; it has no NaN and no infinity: null."""
-    write_bytes(path, (json.dumps(_nulls(content), indent=1, allow_nan=False) + "\n").encode())
-
-
-def _nulls(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _nulls(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_nulls(value) for value in content]
-    return None if isinstance(content, float) and not isfinite(content) else content
 
 
 def write_sparsification(path: Path, curves: Sequence[Curve]) -> None:

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from ..data import prepared
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
+from ..files import write_bytes
 from ..io import load_weights
 from ..metrics import Curve, LabelCurves, LabelSparsification, mean_curves, pair_curves
+from ..networks.channels import maps_of, name_of
 from ..spatial import warp
 from . import evaluation_tables as tables
-from .channels import maps_of, name_of
 from .evaluation_batches import ImageBatches
 from .evaluation_scores import Scored, examples_of, label_ranking, score_example
 from .inference import image_of
@@ -105,7 +106,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
 
     def run(self, global_epoch: int = 1) -> None:
         """Evaluate all pairs, write the tables and print the headline."""
-        prepared.write_bytes(self.output_dir / ".writable", b"")  # fails now rather than after the work
+        write_bytes(self.output_dir / ".writable", b"")  # fails now rather than after the work
         (self.output_dir / ".writable").unlink()
         self.rows.clear()
         self._curves: list[Curve] = []

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ..data import prepared
-from ..data.geometry import crop_affine, spacing_of
 from ..errors import InputError
+from ..grids import crop_affine, spacing_of
 from ..io import read_affine, read_pair, stem
 from ..io.pairs import NativePair
-from .inference_region import Framing, Region
+from ..registration.region import Framing, Region
 
 NATIVE_KEYS = {"moving", "fixed", "crop_start", "native_shape"}
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.prepared import save_image
+from ..files import save_image
 from ..io import write_displacement
+from ..networks.channels import name_of
 from ..spatial import warp
-from .channels import name_of
 from .inference_cases import Case, to_batch
 
 OUTSIDE = {"log_variance": 0.0, "score": 0.0, "displacement_log_variance": 10.0, "ddf_variance": float(np.exp(10))}

@@ -9,8 +9,8 @@ import torch
 from monai.networks.utils import eval_mode
 from torch import Tensor, nn
 
-from ..data.prepared import save_image
 from ..errors import InputError
+from ..files import save_image
 from .inference_cases import Case
 from .inference_output import file_of, warped_image
 

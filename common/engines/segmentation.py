@@ -13,8 +13,8 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor, nn
 
 from ..data.placing import from_canonical
-from ..data.prepared import save_image
 from ..errors import InputError
+from ..files import save_image
 from .inference import RegistrationInference
 from .inference_output import numbered
 from .segmentation_cases import ImagesToSegment, ImageToSegment, check_labels

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from ..data import atlas, placing, prepared
-from ..data.geometry import spacing_of
 from ..errors import InputError
+from ..grids import spacing_of
 from ..io import read_affine, read_image, stem
+from ..registration.region import Region
 from .inference_cases import native_region
-from .inference_region import Region
 
 
 @dataclass(frozen=True, eq=False)

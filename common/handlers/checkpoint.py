@@ -13,8 +13,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from ..data.prepared import write_bytes
 from ..errors import InputError
+from ..files import write_bytes
 from ..io.weights import read_checkpoint
 from ..parallel import rank
 from .random_state import random_states, restore_random_state

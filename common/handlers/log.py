@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ignite.engine import Engine, Events
 
-from ..data.prepared import write_bytes
+from ..files import write_bytes
 from ..parallel import rank
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .geometry import RAS_TO_LPS
+from ..grids import RAS_TO_LPS
 from .itk_transforms import quiet_itk
 
 DICOM = (".dcm", ".ima", ".dicom")

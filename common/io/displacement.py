@@ -12,25 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .fields import Field, lps_frame, read_field, write_field
-
-
-def to_physical(ddf: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Turn ``ddf`` (D, *spatial) in voxels into LPS vectors in mm, (*spatial, 3), or (i, j, 2) for a 2D image.
-
-    D = 2 with three spatial axes is a stack of slices: nothing moves through the plane.
-
-    Raises:
-        InputError: the affine has no inverse.
-    """
-    matrix, _ = lps_frame(affine, ddf.ndim - 1)
-    return np.moveaxis(np.tensordot(matrix[:, : ddf.shape[0]], ddf, axes=1), 0, -1)
-
-
-def to_voxels(vectors: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Turn LPS vectors in mm, (*spatial, D), back into voxels (D, *spatial): the inverse of `to_physical`."""
-    matrix, _ = lps_frame(affine, vectors.ndim - 1)
-    return np.tensordot(np.linalg.inv(matrix), np.moveaxis(vectors, -1, 0), axes=1)
+from ..fields import Field, to_physical, to_voxels
+from .fields import read_field, write_field
 
 
 def write_displacement(path: str | Path, ddf: np.ndarray, affine: np.ndarray) -> None:

@@ -15,15 +15,15 @@ Formats to write (``FORMATS``), all of which `read_field` reads by ending and co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from ..data.prepared import UNREADABLE, save_nifti
 from ..errors import InputError
-from .geometry import RAS_TO_LPS, nifti_affine, plane_of
+from ..fields import Field, affine_of, lps_frame
+from ..files import UNREADABLE, save_nifti
+from ..grids import RAS_TO_LPS, nifti_affine
 from .itk_transforms import TRANSFORMS, VECTORS, read_transform, read_vectors, write_transform
 
 NIFTI = (".nii.gz", ".nii")
@@ -31,60 +31,6 @@ FORMATS = {"nifti": NIFTI, "itk": TRANSFORMS, "ants": NIFTI, "l2r": NIFTI}
 """Format -> the endings of its files, the usual one first."""
 ONCE = b"one slice, stored twice"
 RAS_INTENT = 1006  # ITK turns the vectors of this intent from RAS into LPS
-
-
-@dataclass(frozen=True, eq=False)
-class Field:
-    """A motion: a point p of the fixed image lies at ``p + u(p)`` in the moving image.
-
-    Attributes:
-        vectors: (i, j, 2) or (i, j, k, 3) float32, u in LPS mm. A stack of slices is (i, j, k, 3).
-        affine: (4, 4) voxel to RAS mm of the grid, which is the fixed image's. A 2D field lies in the plane of
-            `geometry.plane_of`.
-
-    Raises:
-        InputError: vectors of another shape, NaN or infinite, or an affine that has no inverse.
-    """
-
-    vectors: np.ndarray
-    affine: np.ndarray
-
-    def __post_init__(self) -> None:
-        vectors = np.ascontiguousarray(self.vectors, dtype=np.float32)
-        dims = vectors.ndim - 1
-        if dims not in (2, 3) or vectors.shape[-1] != dims or not vectors.size:
-            raise InputError(f"vectors of shape {list(vectors.shape)} are no field; give (i, j, 2) or (i, j, k, 3).")
-        if not np.isfinite(vectors).all():
-            raise InputError(f"{int((~np.isfinite(vectors)).any(-1).sum())} vectors of the field are NaN or infinite.")
-        object.__setattr__(self, "vectors", vectors)
-        object.__setattr__(self, "affine", np.asarray(self.affine, dtype=float))
-        lps_frame(self.affine, dims)
-
-    @property
-    def dims(self) -> int:
-        """2 or 3: the components of a vector."""
-        return self.vectors.shape[-1]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The grid's shape, (i, j) or (i, j, k)."""
-        return self.vectors.shape[:-1]
-
-
-def lps_frame(affine: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the voxel-to-LPS matrix (D, D) and the origin (D,), in mm, of a grid of ``dims`` axes.
-
-    Raises:
-        InputError: the affine has no inverse; of a 2D grid, in the plane that ITK sees (the first two axes of space).
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix = plane_of(affine) if dims == 2 else np.asarray(affine, dtype=float)[:3, :3]
-        sine = abs(np.linalg.det(matrix / np.linalg.norm(matrix, axis=0)))  # of the angle between the axes
-    if not sine > 1e-4:  # NaN too
-        way_out = "give it as a stack of one slice, (i, j, 1)" if dims == 2 else "give one that has"
-        raise InputError(f"the affine {np.asarray(affine).round(4).tolist()} has no inverse in {dims}D; {way_out}.")
-    flip = RAS_TO_LPS[:dims, :dims]
-    return flip @ matrix, flip @ np.asarray(affine, dtype=float)[:dims, 3]
 
 
 def write_field(path: str | Path, field: Field, format: str = "nifti") -> Path:
@@ -155,13 +101,6 @@ def read_field(path: str | Path) -> Field:
     except UNREADABLE as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
-
-
-def affine_of(matrix: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """Return the voxel-to-RAS affine (4, 4) of an LPS frame: the inverse of `lps_frame`."""
-    dims, affine = len(origin), np.eye(4)
-    affine[:dims, :dims], affine[:dims, 3] = matrix, origin
-    return RAS_TO_LPS @ affine
 
 
 def _read_nifti(path: Path) -> Field:

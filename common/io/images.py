@@ -9,11 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from ..data.geometry import spacing_of
-from ..data.prepared import UNREADABLE, save_image
 from ..errors import InputError
+from ..files import UNREADABLE, save_image
+from ..grids import RAS_TO_LPS, nifti_affine, spacing_of
 from .dicom import DICOM, is_dicom, read_series
-from .geometry import RAS_TO_LPS, nifti_affine
 from .itk_transforms import quiet_itk
 
 NIFTI = (".nii", ".nii.gz")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.geometry import spacing_of
 from ..errors import InputError
-from .geometry import same_grid
+from ..grids import same_grid, spacing_of
 from .images import MedicalImage, read_image, read_label
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.prepared import write_bytes
 from ..errors import InputError
+from ..files import write_bytes
 from .meshes import MESHES, Vertices, read_vertices
 
 POINTS = (".csv", ".fcsv", ".mrk.json", *MESHES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import warnings
@@ -13,8 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..data.prepared import write_bytes
 from ..errors import InputError
+from ..files import write_bytes
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -45,22 +44,6 @@ def save_weights(network: nn.Module, path: str | Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_bytes(path, buffer.getvalue())
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as file:
-            for part in iter(lambda: file.read(2**20), b""):
-                digest.update(part)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()
 
 
 def read_checkpoint(path: Path) -> object:

@@ -10,7 +10,8 @@ from torch import Tensor
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
 from ..parallel import mean_over_processes
-from .base import Objective, Terms, check_formulation, masked_mean, mean_squared_difference, squared_residual
+from ..similarity import masked_mean
+from .base import Objective, Terms, check_formulation, mean_squared_difference, squared_residual
 
 
 class AdaCSObjective(Objective):

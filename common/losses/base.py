@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
+from ..similarity import masked_mean
 from ..spatial import warp
 
 Terms = dict[str, Tensor]  # named scalars; terms["loss"] is what is minimised, the rest is logged beside it
@@ -95,13 +96,6 @@ def squared_residual(pair: Pair, deformation: Deformation) -> Tensor:
 def foreground(pair: Pair) -> Tensor:
     """Where a residual has a meaning (B, 1, *spatial): the pair's mask, else wherever either image is above 0."""
     return ((pair.moving > 0) | (pair.fixed > 0)).float() if pair.mask is None else pair.mask
-
-
-def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean of ``values``, where ``mask`` (same shape, 0 or 1) says so."""
-    if mask is None:
-        return values.mean()
-    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def smoothness(deformation: Deformation) -> Tensor:

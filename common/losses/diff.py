@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
-from .base import Objective, Terms, masked_mean, squared_residual
+from ..similarity import masked_mean
+from .base import Objective, Terms, squared_residual
 
 
 class DiffObjective(Objective):

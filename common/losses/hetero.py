@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..interfaces import Deformation, Pair
-from .base import Objective, Terms, check_formulation, masked_mean, squared_residual
+from ..similarity import masked_mean
+from .base import Objective, Terms, check_formulation, squared_residual
 
 TINY = 1e-6  # keeps the logarithm of a black voxel finite
 

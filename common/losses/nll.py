@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..interfaces import Deformation, Pair
-from .base import Objective, masked_mean, squared_residual
+from ..similarity import masked_mean
+from .base import Objective, squared_residual
 
 
 class NLLObjective(Objective):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..interfaces import Deformation, Pair
 from ..labels import one_hot, warped_one_hot
-from .base import Terms, masked_mean
+from ..similarity import masked_mean
+from .base import Terms
 from .weak import WeakObjective
 
 

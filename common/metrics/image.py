@@ -9,8 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..losses.base import masked_mean
-from ..losses.ncc import squared_correlation
+from ..similarity import masked_mean, squared_correlation
 from .arrays import as_array, as_mask, same_shape
 
 WINDOW = 5

@@ -14,10 +14,10 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
-from ..engines.inference_region import Framing
 from ..errors import InputError, input_error_in
 from ..io.weights import load_weights
 from ..overrides import refuse_unknown
+from .region import Framing
 
 CONFIGS = ("inference.yaml", "inference.json")
 FRAMING = ("crop_size", "center", "network_size")

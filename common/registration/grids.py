@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from ..data.geometry import resample, resampled_shape, spacing_of
-from ..engines.inference_region import Region
 from ..errors import InputError
-from ..io.fields import Field
-from ..io.geometry import same_grid
+from ..fields import Field
+from ..grids import resample, resampled_shape, same_grid, spacing_of
 from ..io.images import MedicalImage
 from ..physical import warp_image
+from .region import Region
 
 IDENTITY = nib.orientations.axcodes2ornt("RAS")
 

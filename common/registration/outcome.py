@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import binary_erosion, generate_binary_structure
 
-from ..io.fields import Field
+from ..fields import Field
+from ..files import file_hash
 from ..io.images import MedicalImage
 from ..io.points import Points
-from ..io.weights import file_hash
 from ..metrics.image import mean_squared_error, mutual_information, nlcc
 from ..physical import grid_points, invert_field, invert_points, jacobian_determinant, sample, warp_image
 from .bundle import OpenBundle

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data.prepared import write_bytes
-from ..engines.evaluation_tables import write_json
 from ..errors import InputError
+from ..files import staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
 from ..io.images import write_image
 from ..io.points import POINTS, write_points
@@ -75,35 +70,3 @@ def _images(outcome: Outcome) -> dict[str, np.ndarray]:
 
 def _ending(points: Path) -> str:
     return next(ending for ending in sorted(POINTS, key=len, reverse=True) if points.name.lower().endswith(ending))
-
-
-def refuse_file(output: Path) -> None:
-    """Refuse an output that is no folder, before the work is done.
-
-    Raises:
-        InputError: naming it.
-    """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; give a folder for the results.")
-
-
-@contextmanager
-def staged(output: Path) -> Iterator[Path]:
-    """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.
-
-    Raises:
-        InputError: the folder cannot be made or written to.
-    """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=output))
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
-    try:
-        yield folder
-        for path in sorted(folder.iterdir()):
-            os.replace(path, output / path.name)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -11,13 +11,15 @@ import numpy as np
 import yaml
 
 from ..errors import InputError
-from ..io.fields import FORMATS, Field
+from ..fields import Field
+from ..files import refuse_file
+from ..io.fields import FORMATS
 from ..io.images import MedicalImage, read_image, read_label, stem
 from ..io.points import AXES, POINTS, Points, read_points
 from ..physical import warp_image
 from .bundle import open_bundle
 from .outcome import Outcome, about, numbers
-from .outputs import check_format, refuse_file, write_outcome
+from .outputs import check_format, write_outcome
 from .register import register
 
 EPILOG = """\

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.geometry import spacing_of
 from ..engines.inference_cases import Case
 from ..engines.inference_output import native_maps, where_covered
-from ..io.displacement import to_physical
-from ..io.fields import Field
+from ..fields import Field, to_physical
+from ..grids import spacing_of
 from ..io.images import MedicalImage
 from .bundle import OpenBundle
 from .grids import NetworkGrid

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.geometry import min_max
 from ..engines.inference_cases import Case, to_batch
 from ..errors import InputError
+from ..grids import min_max
 from ..io.images import MedicalImage
 from .bundle import OpenBundle
 from .grids import NetworkGrid

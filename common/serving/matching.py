@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..engines.inference_cases import Case, case_of
-from ..engines.inference_region import Framing
 from ..errors import InputError
+from ..fields import Field
+from ..grids import same_grid
 from ..io import MedicalImage, stem
-from ..io.fields import Field
-from ..io.geometry import same_grid
 from ..io.pairs import NativePair
 from ..physical import warp_image
 from ..registration.grids import NetworkGrid
+from ..registration.region import Framing
 from ..registration.tasks import check_dimensions
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.inference_cases import Case
-from ..io import to_physical
+from ..fields import to_physical
 
 
 def numbers_of(case: Case, fixed: np.ndarray, outputs: dict[str, np.ndarray], ddf: np.ndarray) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ..engines.inference_region import Framing
 from ..errors import InputError
+from ..registration.region import Framing
 from .matching import matched_case
 from .refusal import refusing
 from .response import check_result, results_of

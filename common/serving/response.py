@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..engines.channels import name_of
 from ..engines.inference_output import native_outputs
 from ..errors import InputError
-from ..io import to_physical
-from ..io.fields import Field
+from ..fields import Field, to_physical
+from ..networks.channels import name_of
 from ..physical import jacobian_determinant
 from .numbers import numbers_of
 from .refusal import refusing

@@ -8,8 +8,8 @@ from typing import Any
 
 import nibabel as nib
 
-from ..data.prepared import UNREADABLE
 from ..errors import InputError
+from ..files import UNREADABLE
 from ..io import read_image, read_label
 from ..io.images import ITK, NIFTI
 from ..io.pairs import NativePair

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from common.data import prepared
-from common.data.atlas import Atlases, atlas_pairs, best_atlas, sides_of, similarities
+from common.data.atlas import Atlases, atlas_pairs, best_atlas, similarities
+from common.data.sides import sides_of
 from common.errors import InputError
-from common.losses.ncc import squared_correlation
+from common.files import save_image
+from common.similarity import squared_correlation
 
 SHAPE = (9, 12, 10)
 SPLITS = {"train": "abcd", "test": "ef"}
@@ -28,9 +30,9 @@ def make_dataset(root: Path, splits: dict[str, str] = SPLITS) -> prepared.Datase
     mask = np.zeros(SHAPE, np.uint8)
     mask[:-2] = 1
     for subject in "".join(splits.values()):
-        prepared.save_image(root / f"images/{subject}.nii.gz", random.random(SHAPE) * mask, np.eye(4))
-        prepared.save_image(root / f"labels/{subject}.nii.gz", mask, np.eye(4))
-        prepared.save_image(root / f"masks/{subject}.nii.gz", mask, np.eye(4))
+        save_image(root / f"images/{subject}.nii.gz", random.random(SHAPE) * mask, np.eye(4))
+        save_image(root / f"labels/{subject}.nii.gz", mask, np.eye(4))
+        save_image(root / f"masks/{subject}.nii.gz", mask, np.eye(4))
     pairs = {
         split: [make_pair(names[i - shift], name) for i, name in enumerate(names) for shift in (1, 2)]
         for split, names in splits.items()
@@ -120,7 +122,7 @@ def test_what_cannot_be_an_atlas_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no image of split 'train' has a label"):
         atlas_pairs(replace(dataset, splits=bare), "test")
     for role in ("image", "mask"):
-        prepared.save_image(tmp_path / f"{role}s/c.nii.gz", np.ones((4, 5, 6)), np.eye(4))
+        save_image(tmp_path / f"{role}s/c.nii.gz", np.ones((4, 5, 6)), np.eye(4))
     with pytest.raises(InputError, match=r"images/c.nii.gz: size \[4, 5, 6\]"):
         atlas_pairs(dataset, "test")
 

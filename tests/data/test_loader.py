@@ -10,6 +10,7 @@ import torch
 
 from common.data import PairLoader, PreparedPairs, loader, prepared
 from common.errors import InputError
+from common.files import save_image
 
 COUNT = 7
 
@@ -21,7 +22,7 @@ def write_pairs(root: Path, sizes: list[tuple[int, int]]) -> Path:
         files = {key: f"{key}/{number}.nii.gz" for key in ("moving", "fixed", "moving_label", "fixed_label")}
         for key, name in files.items():
             value = np.uint8(number) if "label" in key else np.float32(number / 10)
-            prepared.save_image(root / name, np.full((*size, 1), value), np.eye(4))
+            save_image(root / name, np.full((*size, 1), value), np.eye(4))
         pairs.append({"id": f"pair{number}", "subject": f"{number}", "slice": 0, **files})
     prepared.write(prepared.Dataset(root, "toy", 2, {1: "one"}, (1,), splits={"train": pairs}))
     return root

@@ -11,6 +11,7 @@ import torch
 from common.data import PairLoader, PreparedPairs, prepared
 from common.data.pairing import pairs_of
 from common.errors import InputError
+from common.files import save_image
 
 LISTED = [("a", "b"), ("b", "c"), ("d", "a")]
 
@@ -23,7 +24,7 @@ def between_subjects(root: Path, listed: list[tuple[str, str]] = LISTED, missing
         image[0, 0, 0] = 1
         for role, array in (("image", image), ("label", np.full_like(image, 1, np.uint8)), ("mask", image < 0.9)):
             if role != missing:
-                prepared.save_image(root / f"{role}s/{name}.nii.gz", array, np.eye(4))
+                save_image(root / f"{role}s/{name}.nii.gz", array, np.eye(4))
     pairs = []
     for moving, fixed in listed:
         pair = {"id": f"{moving}_to_{fixed}", "subject": fixed, "moving_subject": moving, "slice": 0}

@@ -11,6 +11,7 @@ import torch
 
 from common.data import PreparedPairs, prepared
 from common.errors import InputError
+from common.files import save_image
 
 
 def write_pairs(root: Path, sizes: list[tuple[int, ...]], labels: bool = True, seed: int = 0) -> Path:
@@ -20,11 +21,11 @@ def write_pairs(root: Path, sizes: list[tuple[int, ...]], labels: bool = True, s
         shape, files = (*size, 1) if len(size) == 2 else size, {}
         for role in ("moving", "fixed"):
             files[role] = f"images/{number}_{role}.nii.gz"
-            prepared.save_image(root / files[role], random.random(shape, dtype=np.float32), np.eye(4))
+            save_image(root / files[role], random.random(shape, dtype=np.float32), np.eye(4))
             if labels:
                 files[f"{role}_label"] = f"labels/{number}_{role}.nii.gz"
                 label = random.integers(0, 3, shape).astype(np.uint8)
-                prepared.save_image(root / files[f"{role}_label"], label, np.eye(4))
+                save_image(root / files[f"{role}_label"], label, np.eye(4))
         pairs.append({"id": f"pair{number}", "subject": f"{number}", "slice": 0, **files})
     prepared.write(prepared.Dataset(root, "toy", len(sizes[0]), {1: "one"}, (1,), splits={"train": pairs}))
     return root

@@ -13,6 +13,7 @@ from common.data import prepared
 from common.data.phantom import Settings, Subject, ensure_phantom, make_phantom, make_subject
 from common.data.phantom.noise import COMPRESSION, Speckle, gamma, rician_variance
 from common.data.phantom.subject import VISIBLE
+from common.data.prepared_check import find_problems
 from common.errors import InputError
 from common.spatial import jacobian_determinant, warp
 from tools.prepare.__main__ import main
@@ -154,7 +155,7 @@ class TestDataset:
         command = ["phantom", "--output", output, "--spatial-dims", str(dims), "--kind", kind]
         assert main([*command, "--pairs", "2,1,1", "--size", size, "--seed", "3"]) == 0
         assert "2 train, 1 val, 1 test" in capsys.readouterr().out
-        assert prepared.check(output) == []
+        assert find_problems(output) == []
         dataset = prepared.read(output)
         assert dataset.spatial_dims == dims
         assert dataset.evaluated_labels == (2,)
@@ -203,7 +204,7 @@ class TestEnsure:
         for thread in threads:
             thread.join()
         assert results == [str(folder)] * 3
-        assert prepared.check(folder) == []
+        assert find_problems(folder) == []
         assert list(tmp_path.iterdir()) == [folder]
 
     @pytest.mark.parametrize("other", [{"seed": 1}, {"spatial_dims": 3, "size": (32, 32, 16)}, {"pairs": (1, 1, 1)},

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 from common.errors import InputError
+from common.files import save_image, stored
 
 AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])
 
@@ -26,8 +28,8 @@ def make_dataset(root: Path, spatial_dims: int = 2) -> prepared.Dataset:
             labels = np.zeros((8, 6, 3), np.uint8)
             labels[2:5, 2:4, 1:] = 2
             files[role], files[f"{role}_label"] = f"images/{subject}_{role}.nii.gz", f"labels/{subject}_{role}.nii.gz"
-            prepared.save_image(root / files[role], rng.random((8, 6, 3)), AFFINE)
-            prepared.save_image(root / files[f"{role}_label"], labels, AFFINE)
+            save_image(root / files[role], rng.random((8, 6, 3)), AFFINE)
+            save_image(root / files[f"{role}_label"], labels, AFFINE)
         ids = [f"{subject}_slice{k:02d}" for k in range(3)] if spatial_dims == 2 else [subject]
         where = [{"slice": k} for k in range(3)] if spatial_dims == 2 else [{}]
         splits[split] += [{"id": i, "subject": subject, **files, **w} for i, w in zip(ids, where, strict=True)]
@@ -37,7 +39,7 @@ def make_dataset(root: Path, spatial_dims: int = 2) -> prepared.Dataset:
 
 
 def errors(root: Path) -> list[str]:
-    return [line for line in prepared.check(root) if line.startswith("error:")]
+    return [line for line in find_problems(root) if line.startswith("error:")]
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
@@ -79,7 +81,7 @@ def test_changing_an_array_changes_no_later_one(tmp_path: Path) -> None:
 def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
     dataset, pair = pair_of(make_dataset(tmp_path))
     prepared.load_arrays(dataset, pair)
-    prepared.save_image(tmp_path / pair["moving"], np.full((8, 6, 3), 0.25), AFFINE)
+    save_image(tmp_path / pair["moving"], np.full((8, 6, 3), 0.25), AFFINE)
     assert (prepared.load_arrays(dataset, pair)["moving"] == 0.25).all()
 
 
@@ -87,7 +89,7 @@ def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
 def test_the_true_displacement_comes_channel_first(tmp_path: Path, spatial_dims: int, shape: tuple[int, ...]) -> None:
     dataset, pair = pair_of(make_dataset(tmp_path, spatial_dims))
     field = np.random.default_rng(1).normal(size=shape).astype(np.float32)
-    prepared.save_image(tmp_path / "truth/a.nii.gz", field, AFFINE)
+    save_image(tmp_path / "truth/a.nii.gz", field, AFFINE)
     pair = {**pair, "truth": {"displacement": "truth/a.nii.gz"}}
     found = prepared.load_arrays(dataset, pair, ("fixed", "displacement"))["displacement"]
     expected = field[:, :, 0] if spatial_dims == 2 else field
@@ -100,7 +102,7 @@ def test_the_affine_survives_in_both_forms(tmp_path: Path) -> None:
     oblique[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     oblique = oblique @ np.diag([1.5, 0.7, 8.0, 1.0])
     oblique[:3, 3] = (4.0, -20.0, 31.0)
-    prepared.save_image(tmp_path / "a.nii.gz", np.zeros((3, 4, 5)), oblique)
+    save_image(tmp_path / "a.nii.gz", np.zeros((3, 4, 5)), oblique)
     np.testing.assert_allclose(prepared.read_image(tmp_path / "a.nii.gz")[1], oblique, atol=1e-5)
 
 
@@ -151,17 +153,17 @@ def test_an_empty_or_unknown_split_names_the_others(tmp_path: Path) -> None:
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        prepared.save_image(tmp_path / "file" / "a.nii.gz", np.zeros((2, 2, 2)), AFFINE)
+        save_image(tmp_path / "file" / "a.nii.gz", np.zeros((2, 2, 2)), AFFINE)
 
 
 def test_load_names_the_file_at_fault(tmp_path: Path) -> None:
     dataset, pair = pair_of(make_dataset(tmp_path))
     with pytest.raises(InputError, match=r"slice 9 .* has 3"):
         prepared.load_arrays(dataset, {**pair, "slice": 9})
-    prepared.save_image(tmp_path / "images/a_fixed.nii.gz", np.full((8, 6, 3), np.nan), AFFINE)
+    save_image(tmp_path / "images/a_fixed.nii.gz", np.full((8, 6, 3), np.nan), AFFINE)
     with pytest.raises(InputError, match=r"a_fixed\.nii\.gz.*NaN"):
         prepared.load_arrays(dataset, pair)
-    prepared.save_image(tmp_path / "images/a_fixed.nii.gz", np.ones((8, 5, 3)), AFFINE)
+    save_image(tmp_path / "images/a_fixed.nii.gz", np.ones((8, 5, 3)), AFFINE)
     with pytest.raises(InputError, match=r"fixed is \(8, 5\) but moving is \(8, 6\)"):
         prepared.load_arrays(dataset, pair)
     (tmp_path / "images/a_fixed.nii.gz").write_bytes(b"\x1f\x8bcut")
@@ -182,8 +184,8 @@ def test_ends_of_stacks_and_empty_splits_are_warnings(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path)
     stack = np.random.default_rng(0).random((8, 6, 3))
     stack[:, :, 0] = 0
-    prepared.save_image(tmp_path / "images/b_fixed.nii.gz", stack, AFFINE)
-    assert prepared.check(tmp_path) == [
+    save_image(tmp_path / "images/b_fixed.nii.gz", stack, AFFINE)
+    assert find_problems(tmp_path) == [
         "warning: train: 1 of 3 pairs with an empty mask (metrics not computed), the first is a_slice00",
         "warning: val: 1 of 3 pairs with a constant slice, the first is b_slice00",
         "warning: val: 1 of 3 pairs with an empty mask (metrics not computed), the first is b_slice00",
@@ -191,7 +193,7 @@ def test_ends_of_stacks_and_empty_splits_are_warnings(tmp_path: Path) -> None:
     ]
     unlabelled = [{k: v for k, v in pair.items() if "label" not in k} for pair in dataset.pairs("train")]
     prepared.write(replace(dataset, splits={"train": unlabelled}))
-    assert "warning: train: 3 of 3 pairs without labels, the first is a_slice00" in prepared.check(tmp_path)
+    assert "warning: train: 3 of 3 pairs without labels, the first is a_slice00" in find_problems(tmp_path)
     assert not errors(tmp_path)
 
 
@@ -199,11 +201,11 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
     make_dataset(tmp_path)
     (tmp_path / "images/a_moving.nii.gz").unlink()
     (tmp_path / "images/a_fixed.nii.gz").write_bytes(b"no image")
-    prepared.save_image(tmp_path / "images/b_moving.nii.gz", np.full((8, 6, 3), np.inf), AFFINE)
-    prepared.save_image(tmp_path / "images/b_fixed.nii.gz", np.full((8, 6, 3), 0.5), 2 * AFFINE)
-    prepared.save_image(tmp_path / "labels/a_moving.nii.gz", np.zeros((8, 6, 3), np.uint8), AFFINE)
-    prepared.save_image(tmp_path / "labels/a_fixed.nii.gz", np.full((8, 6, 3), 9, np.uint8), AFFINE)
-    prepared.save_image(tmp_path / "labels/b_moving.nii.gz", np.full((4, 6, 3), 2, np.uint8), AFFINE)
+    save_image(tmp_path / "images/b_moving.nii.gz", np.full((8, 6, 3), np.inf), AFFINE)
+    save_image(tmp_path / "images/b_fixed.nii.gz", np.full((8, 6, 3), 0.5), 2 * AFFINE)
+    save_image(tmp_path / "labels/a_moving.nii.gz", np.zeros((8, 6, 3), np.uint8), AFFINE)
+    save_image(tmp_path / "labels/a_fixed.nii.gz", np.full((8, 6, 3), 9, np.uint8), AFFINE)
+    save_image(tmp_path / "labels/b_moving.nii.gz", np.full((4, 6, 3), 2, np.uint8), AFFINE)
 
     def change(content: dict) -> None:
         content["splits"]["test"] = [{**content["splits"]["train"][0]}]
@@ -230,7 +232,7 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
 
 def test_intensities_beyond_the_contract_and_no_pairs_at_all_are_errors(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path)
-    prepared.save_image(tmp_path / "images/a_fixed.nii.gz", 300 * np.random.default_rng(0).random((8, 6, 3)), AFFINE)
+    save_image(tmp_path / "images/a_fixed.nii.gz", 300 * np.random.default_rng(0).random((8, 6, 3)), AFFINE)
     assert "expected 0 to 1" in errors(tmp_path)[0]
     prepared.write(replace(dataset, splits={}))
     assert errors(tmp_path) == ["error: dataset.json: no pairs in any split"]
@@ -242,7 +244,7 @@ def test_two_subjects_need_the_same_spacing_but_not_the_same_origin(tmp_path: Pa
     moved[:3, 3] = 7
     for folder in ("images", "labels"):
         array = prepared.read_image(tmp_path / f"{folder}/a_moving.nii.gz")[0]
-        prepared.save_image(tmp_path / f"{folder}/a_moving.nii.gz", array, moved)
+        save_image(tmp_path / f"{folder}/a_moving.nii.gz", array, moved)
     assert len(errors(tmp_path)) == 2
     pairs = [{**pair, "moving_subject": "c"} for pair in dataset.pairs("train")]
     prepared.write(replace(dataset, splits={"train": pairs}))
@@ -254,7 +256,7 @@ def test_two_subjects_need_the_same_spacing_but_not_the_same_origin(tmp_path: Pa
     [([0, 255], np.uint8), ([-1, 3], np.int32), ([0, 300], np.int32), ([True, False], np.uint8), ([0.5], np.float32)],
 )
 def test_numbers_are_stored_in_a_type_that_holds_them(values: list, kind: type) -> None:
-    kept = prepared.stored(np.array(values))
+    kept = stored(np.array(values))
     assert kept.dtype == kind and kept.tolist() == values
 
 
@@ -262,5 +264,5 @@ def test_numbers_are_stored_in_a_type_that_holds_them(values: list, kind: type) 
     ("name", "start"), [("a.nii.gz", b"\x1f\x8b"), ("a.NII.GZ", b"\x1f\x8b"), ("a.nii", b"\x5c\x01")]
 )
 def test_a_name_says_whether_a_file_is_compressed(tmp_path: Path, name: str, start: bytes) -> None:
-    prepared.save_image(tmp_path / name, np.zeros((2, 2, 2)), AFFINE)
+    save_image(tmp_path / name, np.zeros((2, 2, 2)), AFFINE)
     assert (tmp_path / name).read_bytes()[:2] == start

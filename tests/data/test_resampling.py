@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.data import geometry
+from common import grids as geometry
 
 ROTATION = np.linalg.qr(np.array([[2.0, 1.0, 0.3], [-0.5, 1.5, 0.2], [0.1, -0.4, 1.0]]))[0]
 OBLIQUE = np.eye(4)

@@ -22,7 +22,8 @@ import pytest
 from documents import blocks, commands, take_words
 
 from common.data.phantom import ensure_phantom
-from common.data.prepared import read, save_image
+from common.data.prepared import read
+from common.files import save_image
 from common.overrides import refuse_unknown
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -1,4 +1,4 @@
-"""What tests of engines share: trainers without a bundle around them, and files on an oblique grid."""
+"""What tests of engines share: trainers without a bundle around them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from common.data import PairLoader, PreparedPairs
-from common.data.prepared import save_image
 from common.engines import SingleTrainer
 from common.losses import MSEObjective
 from common.networks import VoxelMorph
 
-SPACING = (1.5, 2.0, 5.0)  # mm
 SMALL = {"encoder": (4, 8), "decoder": (8, 8), "final": (8,)}
 
 
@@ -55,27 +52,3 @@ def build(pairs: PreparedPairs) -> Callable[..., SingleTrainer]:
         )
 
     return make
-
-
-@pytest.fixture
-def affine() -> np.ndarray:
-    """Of an oblique, anisotropic grid."""
-    angle = 0.4
-    affine = np.eye(4)
-    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    affine[:3, :3] = affine[:3, :3] @ np.diag(SPACING)
-    affine[:3, 3] = [5, -7, 11]
-    return affine
-
-
-@pytest.fixture
-def files(tmp_path: Path, affine: np.ndarray) -> dict[str, Path]:
-    """A stack of 37 x 30 x 4 with intensities of its own, and a label."""
-    rng = np.random.default_rng(0)
-    moving = 100 + 900 * rng.random((37, 30, 4)).astype(np.float32)
-    label = np.zeros((37, 30, 4), np.uint8)
-    label[12:20, 10:18, 1:3] = 3
-    arrays = {"moving": moving, "fixed": np.roll(moving, -2, 0) + 5, "moving_label": label}
-    for name, array in arrays.items():
-        save_image(tmp_path / f"{name}.nii.gz", array, affine)
-    return {name: tmp_path / f"{name}.nii.gz" for name in arrays}

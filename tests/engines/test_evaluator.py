@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from common.data.loader import PairLoader
 from common.data.pairs import PreparedPairs
-from common.data.prepared import Dataset, read, save_image, write
+from common.data.prepared import Dataset, read, write
 from common.engines import evaluation_tables as tables
 from common.engines.evaluation_scores import examples_of, score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.engines.validation import quick_metrics
 from common.errors import InputError
+from common.files import save_image
 from common.interfaces import Deformation
 from common.io import save_weights
 from common.spatial import warp

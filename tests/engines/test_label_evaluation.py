@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.data.pairs import PreparedPairs
-from common.data.prepared import Dataset, save_image, write
-from common.engines.channels import maps_of
+from common.data.prepared import Dataset, write
 from common.engines.evaluation_scores import score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.errors import InputError
-from common.io import file_hash
+from common.files import file_hash, save_image
 from common.metrics import LABEL_CURVES, LabelSparsification, mean_squared_error, mutual_information, pair_curves
+from common.networks.channels import maps_of
 from common.spatial import warp
 
 SHAPE = (12, 11, 9)

@@ -17,8 +17,8 @@ import torch
 from ignite.engine import Events
 from torch import Tensor
 
-from common.data import prepared
 from common.engines import SingleTrainer
+from common.files import write_bytes
 
 MakeTrainer = Callable[..., SingleTrainer]
 EPOCHS = 4  # with warm_up [1, 1]: displacement, companion, both, both
@@ -79,7 +79,7 @@ def test_a_run_stopped_in_any_phase_goes_on_bit_for_bit(make_trainer: MakeTraine
 
 def kill_in_write(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Die in the ``number``-th file that is written: half of it in the temporary file, nothing in place."""
-    write, count = prepared.write_bytes, 0
+    write, count = write_bytes, 0
 
     def half(path: Path, content: bytes) -> None:
         nonlocal count
@@ -119,9 +119,9 @@ def test_death_while_any_file_is_written_loses_nothing(make_trainer: MakeTrainer
 
 KILLER = """
 import os, signal, sys
-from common.data import prepared
+from common import files
 
-name, number, half = sys.argv[1], int(sys.argv[2]), prepared.os.replace
+name, number, half = sys.argv[1], int(sys.argv[2]), files.os.replace
 def replace(source, target):
     global number
     number -= os.path.basename(target) == name
@@ -129,7 +129,7 @@ def replace(source, target):
         os.truncate(source, os.path.getsize(source) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
     half(source, target)
-prepared.os.replace = replace
+files.os.replace = replace
 
 from monai.bundle import run
 run("training", config_file=sys.argv[3], **dict(a.split("=") for a in sys.argv[4:]), max_epochs=3, warm_up=[1, 1])

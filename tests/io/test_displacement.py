@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.prepared import save_image
 from common.errors import InputError
-from common.io import read_displacement, to_physical, to_voxels, write_displacement
+from common.fields import to_physical, to_voxels
+from common.files import save_image
+from common.io import read_displacement, write_displacement
 from common.spatial import warp
 
 

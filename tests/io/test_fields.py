@@ -9,10 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from common.data.prepared import save_image
 from common.errors import InputError
-from common.io import Field, read_field, to_physical, to_voxels, write_field
-from common.io.fields import FORMATS, lps_frame
+from common.fields import Field, lps_frame, to_physical, to_voxels
+from common.files import save_image
+from common.io import read_field, write_field
+from common.io.fields import FORMATS
 from common.physical import grid_points, jacobian_determinant, transform_points, warp_image
 
 FILES = [("nifti", "f.nii.gz"), ("nifti", "f.nii"), ("ants", "f.nii.gz"), ("itk", "f.h5"), ("itk", "f.tfm")]

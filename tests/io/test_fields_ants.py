@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.prepared import save_image
-from common.io import Field, read_field, read_image, write_field
-from common.io.fields import lps_frame
+from common.fields import Field, lps_frame
+from common.files import save_image
+from common.io import read_field, read_image, write_field
 from common.physical import grid_points, transform_points, warp_image
 
 ants = pytest.importorskip("ants", reason="antspyx is not installed")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.grids import nifti_affine
 from common.io import read_image, read_label, read_pair, stem
-from common.io.geometry import nifti_affine
 
 Write = Callable[..., Path]
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from common.errors import InputError
-from common.io import file_hash, load_weights, save_weights
+from common.files import file_hash
+from common.io import load_weights, save_weights
 
 
 def network(width: int = 3) -> nn.Module:

@@ -20,8 +20,9 @@ from common.losses import (
     NLLObjective,
     Objective,
 )
-from common.losses.base import masked_mean, mean_squared_difference, smoothness
+from common.losses.base import mean_squared_difference, smoothness
 from common.networks import VoxelMorph
+from common.similarity import masked_mean
 from common.spatial import warp
 
 POINTWISE = {

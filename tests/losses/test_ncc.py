@@ -12,7 +12,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.interfaces import Deformation, Pair
 from common.losses import NCCObjective
-from common.losses.ncc import squared_correlation
+from common.similarity import squared_correlation
 
 SIZES = pytest.mark.parametrize(("size", "window"), [((7, 9), 5), ((8, 4), 9), ((5, 6, 4), 3), ((6, 5, 1), 3)])
 

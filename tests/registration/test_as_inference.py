@@ -12,8 +12,9 @@ from toy_registration import grid_around
 from common.engines.inference import RegistrationInference
 from common.engines.inference_cases import PairsToRegister
 from common.io import MedicalImage, read_field, read_image, read_label, write_image
-from common.registration import open_bundle, register
+from common.registration.bundle import open_bundle
 from common.registration.outcome import Outcome
+from common.registration.register import register
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="the repository's bundles are not here")

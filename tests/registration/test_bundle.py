@@ -12,7 +12,7 @@ import yaml
 from toy_registration import toy_bundle
 
 from common.errors import InputError
-from common.registration import open_bundle
+from common.registration.bundle import open_bundle
 
 
 def test_a_bundle_says_how_images_are_brought_to_it(tmp_path: Path) -> None:

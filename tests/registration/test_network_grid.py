@@ -10,11 +10,12 @@ import pytest
 import torch
 from toy_registration import blob, grid_around, toy_bundle
 
-from common.data.geometry import crop_affine
 from common.errors import InputError
+from common.grids import crop_affine
 from common.io.images import MedicalImage
-from common.registration import open_bundle, register
+from common.registration.bundle import open_bundle
 from common.registration.grids import NetworkGrid, slice_axis_of
+from common.registration.register import register
 from common.registration.tasks import chunks
 
 

@@ -14,13 +14,15 @@ from PIL import Image
 from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle
 
 from common.errors import InputError
+from common.fields import Field
 from common.io import MedicalImage, read_field
-from common.io.fields import Field
 from common.io.points import read_points
-from common.registration import Registration, open_bundle, outputs, picture, register
+from common.registration import outputs, picture
+from common.registration.bundle import open_bundle
 from common.registration.outcome import Outcome, _correlation, _points, _region, about, numbers
 from common.registration.outputs import check_format, write_outcome
 from common.registration.picture import draw
+from common.registration.register import Registration, register
 from common.registration.view import choose_view
 
 SHAPE, AFFINE = (40, 42, 44), grid_around((40, 42, 44), (1.0, 1.0, 1.0))

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle
 
-from common.data.geometry import crop_affine
 from common.errors import InputError
+from common.grids import crop_affine
 from common.io.images import MedicalImage
 from common.physical import grid_points, warp_image
-from common.registration import open_bundle, register, register_many
+from common.registration.bundle import open_bundle
+from common.registration.register import register, register_many
 
 
 def turned(degrees: float) -> np.ndarray:

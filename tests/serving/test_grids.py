@@ -15,13 +15,15 @@ from inference import Constant
 from toy_registration import MOTION, PLACE, CentreOfMass, blob, grid_around, written
 
 from common.engines.inference_output import OUTSIDE
-from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
-from common.io import read_image, read_label, to_physical, write_image
+from common.fields import to_physical
+from common.io import read_image, read_label, write_image
 from common.physical import grid_points
-from common.registration import OpenBundle, open_bundle, register
+from common.registration.bundle import OpenBundle, open_bundle
 from common.registration.outcome import Outcome
+from common.registration.region import Framing
+from common.registration.register import register
 from common.serving import ImageOfPrediction, PairOfRequest
 
 BUNDLES = Path(__file__).parents[2] / "bundles"

@@ -15,10 +15,10 @@ import torch
 from inference import Constant, infer
 from monai.bundle import ConfigParser
 
-from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
-from common.io import to_physical
+from common.fields import to_physical
+from common.registration.region import Framing
 from common.serving import ImageOfPrediction, PairOfRequest
 from common.serving.response import MAPS, map_of, results_of
 from tools.render import BUNDLES, bundle_names

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.data.geometry import crop_affine, crop_or_pad, min_max
-from common.data.prepared import Dataset, save_image, write
+from common.data.prepared import Dataset, write
 from common.engines.inference import RegistrationInference
 from common.engines.inference_cases import PairsToRegister
+from common.files import save_image
+from common.grids import crop_affine, crop_or_pad, min_max
 
 
 class Constant(nn.Module):

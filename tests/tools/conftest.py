@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from tools import execution
-from tools.runs import Run
+from tools.campaign import execution
+from tools.campaign.runs import Run
 
 Pretend = Callable[..., Run]
 SUBJECTS = ("a", "a", "b", "b", "c", "c")

@@ -10,7 +10,7 @@ import pytest
 
 from common.data.phantom import Subject, make_subject
 from common.errors import InputError
-from common.io import to_physical
+from common.fields import to_physical
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import band
 from tools.cine.curves import Band

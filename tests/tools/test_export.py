@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.interfaces import Deformation
 from common.networks import RegistrationNetwork, VarianceEstimator, VoxelMorph
 from common.networks.tracing import example_image
-from common.registration import open_bundle
+from common.registration.bundle import open_bundle
 from tools import export
 from tools.render import BUNDLES
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 from common.errors import InputError
 from tools.prepare.__main__ import main
 
@@ -53,7 +54,7 @@ def prepare(source: str, *options: object) -> prepared.Dataset:
     arguments = [source, *map(str, options)]
     assert main([*arguments, "--workers", "1"]) == 0
     output = Path(arguments[arguments.index("--output") + 1])
-    assert not [line for line in prepared.check(output) if line.startswith("error:")]
+    assert not [line for line in find_problems(output) if line.startswith("error:")]
     return prepared.read(output)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 from common.errors import InputError
 from tools.prepare.__main__ import main
 
@@ -33,7 +34,7 @@ def blob(shape: tuple[int, ...], value: int = 1) -> np.ndarray:
 def run(tmp_path: Path, *options: object, source: str = "pairs") -> prepared.Dataset:
     arguments = ["--source", tmp_path / "raw", "--output", tmp_path / "out", "--workers", 1, *options]
     assert main([source, *map(str, arguments)]) == 0
-    assert not [line for line in prepared.check(tmp_path / "out") if line.startswith("error:")]
+    assert not [line for line in find_problems(tmp_path / "out") if line.startswith("error:")]
     return prepared.read(tmp_path / "out")
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 from common.errors import InputError
+from common.files import save_image
 from tools.prepare.__main__ import main
 
 SPACING = (0.625, 0.625, 3.6)
@@ -63,7 +65,7 @@ def volume_of(array: np.ndarray, label: int, affine: np.ndarray) -> float:
 
 def check_prepared(source: Path, dataset: prepared.Dataset, size: tuple[int, ...]) -> None:
     """Every file has the size asked for at 1 mm, T2 where the image is real, and its structures where they were."""
-    assert [line for line in prepared.check(dataset.root) if line.startswith("error:")] == []
+    assert [line for line in find_problems(dataset.root) if line.startswith("error:")] == []
     pair = dataset.pairs("train")[0]
     arrays = prepared.load_arrays(dataset, pair, ("fixed", "fixed_label", "fixed_mask"))
     image, label, mask = arrays.values()
@@ -164,7 +166,7 @@ def test_a_mask_that_is_none_is_an_error(source: Path, tmp_path: Path) -> None:
     dataset = prepare(source, tmp_path / "out")
     array, affine = prepared.read_image(dataset.root / "masks/prostate_00.nii.gz")
     for changed, said in ((3 * array, r"but this has \[3\]"), (0 * array, "the mask is empty")):
-        prepared.save_image(dataset.root / "masks/prostate_00.nii.gz", changed, affine)
-        lines = [line for line in prepared.check(dataset.root) if line.startswith("error:")]
+        save_image(dataset.root / "masks/prostate_00.nii.gz", changed, affine)
+        lines = [line for line in find_problems(dataset.root) if line.startswith("error:")]
         assert len(lines) == 1 and "masks/prostate_00.nii.gz" in lines[0]
         assert said.replace("\\", "") in lines[0]

@@ -12,6 +12,7 @@ import pytest
 
 from common.data import prepared
 from common.data.atlas import atlas_pairs
+from common.data.prepared_check import find_problems
 from tools.prepare.__main__ import main
 
 DATA = Path(os.environ.get("WARPSURE_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -34,7 +35,7 @@ def prepare(source: str, *options: object) -> prepared.Dataset:
     arguments = [source, *map(str, options)]
     assert main([*arguments, "--workers", "1"]) == 0
     output = Path(arguments[arguments.index("--output") + 1])
-    assert not [line for line in prepared.check(output) if line.startswith("error:")]
+    assert not [line for line in find_problems(output) if line.startswith("error:")]
     return prepared.read(output)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 from common.errors import InputError
 from tools.prepare import cases
 from tools.prepare.__main__ import main
@@ -85,7 +86,7 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_done(
     assert prepared.read(whole.root) == whole
     redone = {f"{name}_{role}.nii.gz" for name in ("b", "c") for role in ("moving", "fixed")}
     assert changed(before, times(whole.root)) == redone
-    assert not [line for line in prepared.check(whole.root) if line.startswith("error:")]
+    assert not [line for line in find_problems(whole.root) if line.startswith("error:")]
 
 
 def test_a_changed_source_file_is_converted_again(tmp_path: Path) -> None:

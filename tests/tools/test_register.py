@@ -144,8 +144,8 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 @pytest.mark.slow
 def test_a_package_registers_without_the_repository_as_the_bundle_does(tmp_path: Path) -> None:
+    from common.collection.receive import unpack
     from tools.package import __main__ as package
-    from tools.package.receive import unpack
 
     package.main(["vxm_hetero_disp", "--output", str(tmp_path)])
     archive = next(tmp_path.glob("*.zip"))

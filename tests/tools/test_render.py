@@ -10,7 +10,8 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import BundleProperty, BundlePropertyConfig
 
-from common.io import file_hash, load_weights
+from common.files import file_hash
+from common.io import load_weights
 from tools import render
 
 BUNDLES = render.bundle_names()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from tools import runs, trials
+from tools.campaign import runs, trials
 from tools.search import main
 
 Calls = Callable[[], list[str]]

@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from common.errors import InputError
-from common.io.weights import file_hash
+from common.files import file_hash
 from tools import render, ship
-from tools.runs import Run
+from tools.campaign.runs import Run
 
 Make = Callable[..., Run]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from tools import progress
-from tools.runs import Run
+from tools.campaign import progress
+from tools.campaign.runs import Run
 from tools.train_all import main
 
 Calls = Callable[[], list[str]]

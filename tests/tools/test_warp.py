@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.io import Field, read_image, read_label, write_field, write_image
+from common.fields import Field
+from common.io import read_image, read_label, write_field, write_image
 from common.io.points import read_points
 from common.physical import grid_points
 from tools import warp

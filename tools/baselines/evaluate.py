@@ -21,6 +21,7 @@ from common.engines.evaluation_scores import Scored, examples_of, score_example
 from common.engines.evaluation_tables import about_evaluation, write_evaluation
 from common.engines.evaluator import headline
 from common.errors import InputError
+from common.files import write_bytes
 from common.spatial import warp
 
 from .fields import Fields
@@ -63,7 +64,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     engine = import_module(request.engine)
     settings = parse(engine.Settings, request.set)
     dataset = PreparedPairs(request.dataset, request.split, pairing=request.pairing)
-    prepared.write_bytes(request.output / ".writable", b"")  # fails now rather than after the work
+    write_bytes(request.output / ".writable", b"")  # fails now rather than after the work
     (request.output / ".writable").unlink()
     version = _version(engine.PACKAGE)
     fields = Fields(request.output / "fields", f"{request.name} {version} {settings}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.data.prepared import write_bytes
+from common.files import write_bytes
 
 from .worker import Registered
 

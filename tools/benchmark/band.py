@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from common.collection.find import find_bundle
 from common.data.phantom import Subject, make_subject
 from common.errors import InputError
-from common.io import to_physical
-from common.registration import OpenBundle, open_bundle
+from common.fields import to_physical
+from common.registration.bundle import OpenBundle, open_bundle
 from tools.cine.curves import Band, Curves, measure
 from tools.cine.motion import Motion, aimed, track
 from tools.cine.picture import BAND
 from tools.cine.reading import Cine
-from tools.package.find import find_bundle
 
 SIZE = (128, 128)
 WALL, CAVITY = 2, 3

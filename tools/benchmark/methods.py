@@ -21,8 +21,8 @@ from common.engines.phases import COMPANION, DISPLACEMENT
 from common.errors import InputError
 from common.interfaces import Pair
 from common.losses import Terms
+from tools.campaign.runs import config
 from tools.render import combinations
-from tools.runs import config
 
 from .steps import (
     CASES,

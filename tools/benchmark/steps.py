@@ -16,6 +16,7 @@ from ignite.engine import Events
 from torch import Tensor, nn
 
 from common.errors import InputError
+from common.files import save_image
 
 LEARNING_RATE, SMOOTH_WEIGHT = 1e-4, 0.01
 Batch = dict[str, Any]
@@ -94,7 +95,7 @@ def write_pairs(case: Case, folder: Path) -> Path:
             image = random.random(stacked, dtype=np.float32)
             for key, array in ((role, image), (f"{role}_label", image > 0.5)):
                 files[key] = f"images/{number}_{key}.nii.gz"
-                prepared.save_image(folder / files[key], array, np.eye(4))
+                save_image(folder / files[key], array, np.eye(4))
         pairs.append({"id": f"pair{number}", "subject": f"{number}", "slice": 0, **files})
     prepared.write(prepared.Dataset(folder, "random", len(case.size), {1: "bright"}, splits={"train": pairs}))
     return folder

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from common.collection.find import find_bundle
 from common.errors import InputError, say_in_one_line
+from common.files import refuse_file
 from common.io.fields import FORMATS
-from common.registration import open_bundle
-from common.registration.outputs import refuse_file
-from tools.package.find import find_bundle
+from common.registration.bundle import open_bundle
 
 from .animation import view_of
 from .curves import Band, measure

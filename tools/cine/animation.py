@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from common.data.geometry import spacing_of
+from common.grids import spacing_of
 from common.metrics.strain import carried, reference_points
 from tools.report.figures.style import GREY, PALETTE, styled
 

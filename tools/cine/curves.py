@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.data.geometry import spacing_of
 from common.errors import InputError
+from common.grids import spacing_of
 from common.metrics.strain import (
     STRAINS,
     carried,

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from common.errors import InputError
-from common.io import MedicalImage, to_voxels
-from common.registration import OpenBundle, register_many
+from common.fields import to_voxels
+from common.io import MedicalImage
+from common.registration.bundle import OpenBundle
 from common.registration.grids import slice_axis_of
+from common.registration.register import register_many
 
 from .reading import Cine
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from common.data.prepared import UNREADABLE
 from common.errors import InputError
+from common.files import UNREADABLE
+from common.grids import nifti_affine, same_grid
 from common.io import MedicalImage, read_frames, read_image, read_label, stem
-from common.io.geometry import nifti_affine, same_grid
 from common.io.images import NIFTI
 
 MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}

@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from common.data.prepared import write_bytes
-from common.engines.evaluation_tables import write_json
-from common.io import file_hash
+from common.files import file_hash, staged, write_bytes, write_json
 from common.metrics import folding_percent
-from common.registration import OpenBundle
-from common.registration.outputs import staged
+from common.registration.bundle import OpenBundle
 
 from .animation import View, animation
 from .curves import Band, Curves

@@ -8,10 +8,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from common.data.prepared import save_nifti, stored, write_bytes
-from common.io import Field, write_field
+from common.fields import Field
+from common.files import save_nifti, stored, write_bytes
+from common.grids import RAS_TO_LPS
+from common.io import write_field
 from common.io.fields import FORMATS
-from common.io.geometry import RAS_TO_LPS
 from common.metrics.strain import carried, reference_points
 
 from .motion import Motion

@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.data.pairing import PAIRINGS
-from common.data.prepared import SPLITS, Dataset, read, write_bytes
+from common.data.prepared import SPLITS, Dataset, read
 from common.errors import InputError, say_in_one_line
+from common.files import write_bytes
 from tools.report import table, words
 from tools.report.comparisons import DEFAULT_REFERENCE, all_tests, choose_reference
 from tools.report.evaluations import Evaluation, read_evaluation

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.io import file_hash
+from common.files import file_hash
 from common.networks.members import chosen, files_of
 
 KINDS = ("bootstrap", "dropout", "snapshot")

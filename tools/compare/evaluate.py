@@ -14,12 +14,12 @@ import numpy as np
 import yaml
 
 from common.data.pairing import pairs_of
-from common.data.prepared import Dataset, write_bytes
+from common.data.prepared import Dataset
 from common.engines.evaluation_tables import PLAIN
 from common.errors import InputError
-from common.io import file_hash
+from common.files import file_hash, write_bytes
 from tools.baselines import NAMES as BASELINES
-from tools.execution import of_dataset
+from tools.campaign.execution import of_dataset
 from tools.render import BUNDLES
 from tools.report.tabular import read_csv
 

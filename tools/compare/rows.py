@@ -10,10 +10,10 @@ from glob import has_magic
 from pathlib import Path
 
 from common.errors import InputError
-from common.io import file_hash
+from common.files import file_hash
 from tools.baselines import NAMES as BASELINES
+from tools.campaign.runs import overlays
 from tools.render import BUNDLES, bundle_names, recipes
-from tools.runs import overlays
 
 from .ensembles import KINDS, Ensemble
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.collection.find import find_bundle
 from common.errors import InputError
-from tools.package.find import find_bundle
 
 
 def bundle_folders(models: str) -> dict[str, Path]:

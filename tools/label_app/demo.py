@@ -11,7 +11,7 @@ import torch
 
 from common.data import prepared
 from common.data.phantom import Settings, make_phantom
-from common.data.prepared import save_image
+from common.files import save_image, write_bytes
 from common.io import read_affine, read_image
 from common.spatial import warp
 
@@ -43,7 +43,7 @@ def _write_subject(folder: Path, name: str, files: dict[str, Path], seed: int) -
     save_image(folder / f"{name}_ED.nii.gz", moving, affine)
     save_image(folder / f"{name}_ES.nii.gz", read_image(files["fixed"]).array, affine)
     label = folder / "labels" / "final" / f"{name}_ED.nii.gz"
-    prepared.write_bytes(label, files["label"].read_bytes())
+    write_bytes(label, files["label"].read_bytes())
     ddf = np.moveaxis(np.asarray(nib.load(files["truth"]).dataobj, dtype=np.float32)[:, :, 0], -1, 0).copy()
     save_image(folder / f"{name}_cine.nii.gz", cine_of(moving[..., 0], ddf, seed)[:, :, None], affine)
 

@@ -15,10 +15,11 @@ import torch
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import nn
 
-from common.data.prepared import save_image
 from common.errors import InputError
-from common.io import load_weights, to_physical
-from common.io.fields import FORMATS, Field, write_field
+from common.fields import Field, to_physical
+from common.files import save_image
+from common.io import load_weights
+from common.io.fields import FORMATS, write_field
 from common.serving.refusal import refusal, refusing
 
 SHIPPED = "model.pt"

@@ -1,1 +1,1 @@
-"""Bundles as files to hand on: made for the Model Zoo and for Hugging Face, and received with care."""
+"""Bundles as files to hand on: made for the Model Zoo and for Hugging Face."""

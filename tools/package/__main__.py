@@ -12,15 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common.data.prepared import write_bytes
+from common.collection.receive import unpack, verify_folder
 from common.errors import InputError, say_in_one_line
-from common.io import file_hash
+from common.files import file_hash, write_bytes
 from tools.render import bundle_names
 
 from .archive import zipped
 from .contents import MEGABYTES, Package, make
 from .huggingface import repository, write_folder
-from .receive import unpack, verify_folder
 
 
 def write(package: Package, output: Path, huggingface: bool = False) -> list[Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.collection.receive import SUMS
 from common.errors import InputError
 from tools.render import BUNDLES, bundle_names
 
@@ -17,7 +18,6 @@ from .documents import packaged_metadata, readme
 from .library import SOURCE, Library, library_of
 from .names import zoo_name
 
-SUMS = "SHA256SUMS"
 WEIGHTS = "models/model.pt"
 MEGABYTES = 25  # of a file that a repository of models holds; larger ones are listed with their place
 

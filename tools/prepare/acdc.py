@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.geometry import centre_start, start_around
 from common.data.prepared import Dataset
 from common.errors import InputError
+from common.grids import centre_start, start_around
 
 from . import options
 from .build import build

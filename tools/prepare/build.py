@@ -14,6 +14,7 @@ from typing import Any
 from common.data import prepared
 from common.data.prepared import SPLITS, Dataset, Pairs
 from common.errors import InputError
+from common.files import write_bytes
 
 from .cases import STAMPS, Case, Convert, Result, Settings, convert_all, files_of, refuse_repeated
 from .splitting import refuse_shared, split_subjects
@@ -64,7 +65,7 @@ def guard_output(args: argparse.Namespace) -> None:
         raise InputError(f"{output}: holds a finished data set of other settings; pass --overwrite or another --output")
     elif not finished and not begun and output.is_dir() and any(output.iterdir()):
         raise InputError(f"{output}: not empty and no prepared data set; choose another --output")
-    prepared.write_bytes(output / STAMPS / "settings.json", json.dumps(settings, indent=1).encode())
+    write_bytes(output / STAMPS / "settings.json", json.dumps(settings, indent=1).encode())
 
 
 def _settings_of(args: argparse.Namespace) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from common.data import prepared
 from common.errors import InputError
+from common.files import write_bytes
 
 from .volumes import BrokenInput
 
@@ -115,7 +116,7 @@ def _resumed(case: Case, convert: Convert, output: Path, settings: Settings) -> 
     if (earlier := _earlier(stamp, fingerprint)) and _complete(earlier, output):
         return earlier
     result = convert(case, output, settings)
-    prepared.write_bytes(stamp, json.dumps({"made_from": fingerprint, "result": result}).encode())
+    write_bytes(stamp, json.dumps({"made_from": fingerprint, "result": result}).encode())
     return result
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from common.data import prepared
+from common.data.prepared_check import find_problems
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each problem and a summary; return 1 if there is an error, 0 if there are warnings at most."""
-    problems = prepared.check(args.directory)
+    problems = find_problems(args.directory)
     for line in problems:
         print(line)
     errors = sum(line.startswith("error:") for line in problems)

@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from common.data.prepared import UNREADABLE
 from common.errors import InputError
-from common.io.geometry import nifti_affine
+from common.files import UNREADABLE
+from common.grids import nifti_affine
 
 from . import options
 from .cases import Case, Result, Settings

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from common.data import geometry
-from common.data.prepared import IMAGE_KEYS, LABEL_KEYS, save_image
+from common import grids as geometry
+from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
+from common.files import save_image
 
 from .volumes import BrokenInput, read_image, read_label
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from common.data.geometry import resampled_shape, spacing_of
 from common.errors import InputError
+from common.grids import resampled_shape, spacing_of
 
 from .cases import Case
 from .volumes import shape_and_affine

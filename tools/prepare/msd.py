@@ -12,9 +12,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from common.data import geometry, placing
-from common.data.prepared import SPLITS, Dataset, Pairs, save_image
+from common import grids as geometry
+from common.data import placing
+from common.data.prepared import SPLITS, Dataset, Pairs
 from common.errors import InputError
+from common.files import save_image
 
 from . import options
 from .build import build

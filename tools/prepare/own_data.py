@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common.data.geometry import centre_start
 from common.data.prepared import IMAGE_KEYS, Dataset
+from common.grids import centre_start
 
 from .build import build
 from .cases import Case, Convert, Result, Settings, run_all

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from common.data.placing import Volume
-from common.data.prepared import UNREADABLE
 from common.errors import InputError
+from common.files import UNREADABLE
+from common.grids import nifti_affine, same_grid
 from common.io import images
-from common.io.geometry import nifti_affine, same_grid
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")

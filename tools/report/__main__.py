@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.data.prepared import read, write_bytes
+from common.data.prepared import read
 from common.errors import InputError, say_in_one_line
+from common.files import write_bytes
 
 from . import table, words
 from .comparisons import choose_reference

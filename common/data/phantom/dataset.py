@@ -15,7 +15,8 @@ from uuid import uuid4
 import numpy as np
 
 from ...errors import InputError
-from ..prepared import SPLITS, Dataset, read, save_image, write
+from ...files import save_image
+from ..prepared import SPLITS, Dataset, read, write
 from . import mr, ultrasound
 from .settings import KINDS, MODALITIES, Settings
 from .subject import Subject, make_grid, make_subject

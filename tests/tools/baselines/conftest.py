@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.data.prepared import Dataset, save_image, write
+from common.data.prepared import Dataset, write
+from common.files import save_image
 
 FRAGILE = """
 import ctypes, os, time

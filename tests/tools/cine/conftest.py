@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ring_cine import SCALES, centred, ring
 
-from common.io import to_physical
+from common.fields import to_physical
 from tools.cine.motion import Motion
 
 Save = Callable[..., Path]

@@ -13,15 +13,16 @@ import pytest
 from PIL import Image
 from ring_cine import SCALES, ring
 
-from common.data.prepared import save_image
+from common.collection.find import find_bundle
 from common.errors import InputError
-from common.registration import open_bundle, register
+from common.files import save_image
+from common.registration.bundle import open_bundle
+from common.registration.register import register
 from tools.cine import results
 from tools.cine.__main__ import main
 from tools.cine.curves import Curves
 from tools.cine.motion import aimed, track
 from tools.cine.reading import read_cine
-from tools.package.find import find_bundle
 
 Files = tuple[Path, Path]
 

@@ -9,7 +9,7 @@ from ring_cine import SCALES, centred, ring
 from scipy.special import ive
 
 from common.errors import InputError
-from common.io import to_physical
+from common.fields import to_physical
 from tools.cine.curves import Band, measure
 from tools.cine.motion import Motion
 from tools.cine.noise import correlated_noise

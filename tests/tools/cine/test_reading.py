@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ring_cine import ring
 
-from common.data.prepared import save_image
 from common.errors import InputError
+from common.files import save_image
 from tools.cine.reading import read_cine, read_reference_label
 
 Save = Callable[..., Path]

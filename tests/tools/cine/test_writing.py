@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ring_cine import SCALES, ring
 
-from common.io import Field, read_field
+from common.fields import Field
+from common.io import read_field
 from common.physical import warp_image
 from tools.cine.motion import Motion
 from tools.cine.reading import Cine

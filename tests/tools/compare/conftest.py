@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from common.data.pairs import PreparedPairs
-from common.data.prepared import Dataset, save_image, write
+from common.data.prepared import Dataset, write
 from common.engines.evaluation_scores import examples_of, label_ranking, score_example
 from common.engines.evaluation_tables import about_evaluation, write_evaluation
+from common.files import save_image
 from common.metrics import LabelSparsification, mean_curves, pair_curves
 from tools.compare import __main__ as program
 from tools.compare import evaluate

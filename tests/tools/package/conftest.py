@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from common.collection.receive import unpack
 from tools.package.__main__ import write
 from tools.package.contents import Package, make
-from tools.package.receive import unpack
 
 Isolated = Callable[..., subprocess.CompletedProcess]
 BLOCKER = """

@@ -14,15 +14,15 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, verify_metadata
 
+from common.collection.receive import SUMS, verify_folder
 from common.errors import InputError
 from tools.package.__main__ import main, write
 from tools.package.archive import zipped
 from tools.package.configs import packaged, strings
-from tools.package.contents import SUMS, Package, make
+from tools.package.contents import Package, make
 from tools.package.documents import packaged_metadata
 from tools.package.library import SOURCE
 from tools.package.names import zoo_name
-from tools.package.receive import verify_folder
 from tools.render import BUNDLES, bundle_names, results
 
 SCHEMA = Path(__file__).resolve().parents[2] / "shared" / "meta_schema.json"

@@ -13,11 +13,11 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from common.collection.receive import unpack
 from common.io import load_weights
 from tools.package.__main__ import write
 from tools.package.contents import Package, make
 from tools.package.library import SOURCE
-from tools.package.receive import unpack
 from tools.render import BUNDLES, bundle_names, results
 
 Isolated = Callable[..., object]

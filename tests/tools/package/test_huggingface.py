@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
+from common.collection.receive import SUMS
 from common.errors import InputError
-from tools.package.contents import SUMS, Package, make
+from tools.package.contents import Package, make
 from tools.package.huggingface import front_matter, repository, write_folder
 from tools.render import results
 

@@ -10,16 +10,16 @@ from inference import Constant, infer, prepared_from
 from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
 
-from common.data.geometry import crop_affine, min_max
-from common.data.prepared import save_image
 from common.engines.inference import RegistrationInference
 from common.engines.inference_cases import PairsToRegister
-from common.engines.inference_region import Framing
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
+from common.files import save_image
+from common.grids import crop_affine, min_max
 from common.io import read_displacement, save_weights
 from common.networks import VoxelMorph
 from common.networks.registration import RegistrationNetwork
+from common.registration.region import Framing
 
 
 def test_a_stack_is_registered_in_its_region_and_written_on_its_grid(
@@ -168,7 +168,7 @@ dataset:
   dataset_dir: "@dataset_dir"
   spatial_dims: 2
   framing:
-    _target_: common.engines.inference_region.Framing
+    _target_: common.registration.region.Framing
     crop_size: "@crop_size"
     center: "@center"
 inferer:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.geometry import crop_affine, resample, resize, resize_affine
 from common.engines.inference_cases import PairsToRegister, native_region
-from common.engines.inference_region import Framing, Region, detect_centre
 from common.errors import InputError
+from common.grids import crop_affine, resample, resize, resize_affine
+from common.registration.region import Framing, Region, detect_centre
 
 
 def test_a_linear_field_survives_the_way_back_to_the_native_grid() -> None:

@@ -11,11 +11,11 @@ import torch
 from inference import Constant, infer, prepared_from
 from torch import Tensor
 
-from common.engines.inference_region import Framing
 from common.errors import InputError
 from common.labels import one_hot
 from common.networks import LabelRefiner, VoxelMorph
 from common.networks.registration import RegistrationNetwork
+from common.registration.region import Framing
 
 
 class OfLabels(Constant):

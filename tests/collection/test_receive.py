@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from toy_package import FILES, Edit, package
 
+from common.collection import receive
+from common.collection.receive import SUMS, unpack, verify_folder
 from common.errors import InputError
-from tools.package import receive
 from tools.package.archive import zipped
-from tools.package.contents import SUMS, with_sums
-from tools.package.receive import unpack, verify_folder
+from tools.package.contents import with_sums
 
 
 def named(name: str, mode: int = stat.S_IFREG | 0o644, content: bytes = b"x") -> Edit:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common.data import prepared
 from common.errors import InputError
+from common.files import write_bytes
 
 from .execution import devices, exclusive, execute, make_folder
 from .progress import write_table
@@ -89,7 +90,7 @@ class Search:
         with exclusive(path.with_name(".best.lock")):
             best = json.loads(path.read_text("utf-8")) if path.is_file() else {}
             best[self.bundle] = rounded(study.best_params)
-            prepared.write_bytes(path, (json.dumps(best, indent=1) + "\n").encode())
+            write_bytes(path, (json.dumps(best, indent=1) + "\n").encode())
 
 
 def suggest(trial: optuna.Trial, key: str, values: Any) -> Any:

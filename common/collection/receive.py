@@ -15,11 +15,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from common.errors import InputError
-from common.io import file_hash
+from ..errors import InputError
+from ..files import file_hash
 
-from .contents import SUMS
-
+SUMS = "SHA256SUMS"
 MOST_FILES, MOST_BYTES = 2000, 2**30  # of a package, unpacked
 MOST_SUMS = 2**20  # bytes
 CHUNK = 2**20

@@ -10,8 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from ..data.geometry import centre_start, crop_or_pad, min_max, resize, start_around
 from ..errors import InputError
+from ..grids import centre_start, crop_or_pad, min_max, resize, start_around
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import yaml
 
-from common.data.prepared import write_bytes
+from common.files import write_bytes
 
 from .runs import Run, as_text, config, find, score, state
 

@@ -7,12 +7,13 @@ import shutil
 import stat
 from pathlib import Path
 
-from common.errors import InputError
-from common.io import file_hash
-from tools.render import BUNDLES
+from ..errors import InputError
+from ..files import file_hash
+from .receive import SUMS, sums_of, unpack, verify_folder
 
-from .contents import SUMS
-from .receive import sums_of, unpack, verify_folder
+INSTALLED = Path(__file__).resolve().parents[1] / "bundles"
+BUNDLES = INSTALLED if INSTALLED.is_dir() else INSTALLED.parents[1] / "bundles"
+"""Those that come with the library: within it where it is installed, beside it in the repository."""
 
 
 def find_bundle(name_or_zip_or_folder: str | Path) -> Path:

@@ -20,10 +20,10 @@ import torch
 import yaml
 
 from common.data import prepared
-from common.engines.evaluation_tables import write_json
 from common.errors import InputError
+from common.files import write_json
 
-from .render import BUNDLES
+from ..render import BUNDLES
 from .runs import Run, as_text, config, evaluated_with, last_line, metrics
 
 # what a launcher tells its processes: a child that saw it would wait for the others

@@ -24,7 +24,7 @@ from fire.parser import DefaultParseValue
 from common.errors import InputError
 from common.overrides import WORDS, refuse_unknown
 
-from .render import BUNDLES, RECIPES
+from ..render import BUNDLES, RECIPES
 
 FAILED = re.compile(r"(training|evaluation) failed with status -?\d+")
 OPTIONS = {"seed": "--seeds", "dataset_dir": "--dataset", "output_dir": "--output"}

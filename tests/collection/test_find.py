@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from toy_package import FILES, package
 
+from common.collection import find
+from common.collection.find import find_bundle
+from common.collection.receive import unpack, verify_folder
 from common.errors import InputError
-from tools.package import find
 from tools.package.archive import zipped
 from tools.package.contents import with_sums
-from tools.package.find import find_bundle
-from tools.package.receive import unpack, verify_folder
 from tools.render import BUNDLES
 
 

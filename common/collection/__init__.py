@@ -1,0 +1,1 @@
+"""The bundles that there are: found by name, folder, run or package, and received with care."""

@@ -1,0 +1,139 @@
+"""Files, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from math import isfinite, isnan
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from .errors import InputError
+
+UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name and move it into place; raise InputError if that cannot be done."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            for part in iter(lambda: file.read(2**20), b""):
+                digest.update(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
+
+
+def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
+    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
+    image = nib.Nifti1Image(stored(array), affine)
+    image.header.set_xyzt_units("mm")
+    save_nifti(path, image)
+
+
+def stored(array: np.ndarray) -> np.ndarray:
+    """``array`` in the type of a file: floats as float32, whole numbers and masks as uint8, int32 if they need it."""
+    whole = array.dtype.kind in "bui"
+    small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
+    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int32 if whole else np.float32)
+
+
+def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
+    """Write ``image`` in one step, both of its forms its affine; a name that ends with .gz is compressed."""
+    image.set_sform(image.affine, code=1)
+    image.set_qform(image.affine, code=1)
+    content, is_compressed = image.to_bytes(), str(path).lower().endswith(".gz")
+    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if is_compressed else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, atomically; it has no NaN and no infinity: null."""
+    write_bytes(path, (json.dumps(_nulls(content), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _nulls(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _nulls(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_nulls(value) for value in content]
+    return None if isinstance(content, float) and not isfinite(content) else content
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write ``rows``, NaN and what is absent as empty, atomically."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    write_bytes(path, buffer.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.8g}"
+    return "" if value is None else value
+
+
+def refuse_file(output: Path) -> None:
+    """Refuse an output that is no folder, before the work is done.
+
+    Raises:
+        InputError: naming it.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; give a folder for the results.")
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=output))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
+    try:
+        yield folder
+        for path in sorted(folder.iterdir()):
+            os.replace(path, output / path.name)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
