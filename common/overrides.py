@@ -15,11 +15,11 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import ensure_tuple
 
 from .errors import InputError
+from .options import WORDS
 
 # arguments of `monai.bundle run` itself, which arrive among the overrides
 OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "tracking", "workflow_type"}
 OF_TRACKING = {"tracking_uri", "experiment_name", "run_name", "save_execute_config"}
-WORDS = {"true": True, "false": False, "null": None}
 
 
 def check_overrides() -> None:

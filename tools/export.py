@@ -22,9 +22,8 @@ from common.collection.find import find_bundle
 from common.errors import InputError, say_in_one_line
 from common.files import write_bytes
 from common.networks.tracing import example_image
+from common.options import parse_overrides
 from common.registration.bundle import OpenBundle, open_bundle
-
-from .campaign.runs import parse_overrides
 
 OPSET = 20  # the first whose GridSample takes volumes
 TOLERANCE = {"torchscript": 1e-5, "onnx": 1e-4}  # of the largest value, where that is above 1

@@ -22,8 +22,9 @@ from optuna.samplers import GridSampler, TPESampler
 
 from common.data import prepared
 from common.errors import InputError, say_in_one_line
+from common.options import parse_overrides, parse_value, split_pairs
 
-from .campaign.runs import check, method_recipe, parse_overrides, parse_value, split_pairs
+from .campaign.runs import check, method_recipe
 from .campaign.trials import Params, Search, open_study, optimize
 
 

@@ -26,11 +26,12 @@ import torch.distributed as dist
 from common.data import prepared
 from common.data.pairing import PAIRINGS
 from common.errors import InputError, say_in_one_line
+from common.options import parse_overrides
 from common.parallel import gather_objects
 
 from .campaign.execution import devices, execute, make_folder, stop_children
 from .campaign.progress import Screen, table
-from .campaign.runs import OVERLAY, Run, bundle_names, check, find, parse_overrides, score
+from .campaign.runs import OVERLAY, Run, bundle_names, check, find, score
 
 
 def planned(options: argparse.Namespace) -> list[Run]:

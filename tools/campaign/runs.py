@@ -12,17 +12,17 @@ from __future__ import annotations
 import fcntl
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
-from fire.parser import DefaultParseValue
 
 from common.errors import InputError
-from common.overrides import WORDS, refuse_unknown
+from common.options import parse_overrides
+from common.overrides import refuse_unknown
 
 from ..render import BUNDLES, RECIPES
 
@@ -71,27 +71,6 @@ class Run:
 
     def __str__(self) -> str:
         return f"{self.bundle} {self.variant} seed {self.seed}"
-
-
-def split_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    """Read each ``KEY=VALUE`` of an option; raise InputError if one is of another form."""
-    pairs = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise InputError(f"{option} {text}: not of the form KEY=VALUE.")
-        pairs[key] = value
-    return pairs
-
-
-def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
-    """Read each ``KEY=VALUE`` as ``monai.bundle`` reads ``--KEY VALUE``; raise InputError if it is of another form."""
-    return {key: parse_value(value) for key, value in split_pairs("--override", texts).items()}
-
-
-def parse_value(text: str) -> Any:
-    """What a value on the command line means."""
-    return WORDS[text] if text in WORDS else DefaultParseValue(text)
 
 
 def as_text(value: Any) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
+from common.options import parse_overrides
 from tools.campaign import execution
 from tools.campaign.execution import command, devices, environment, execute
-from tools.campaign.runs import Run, check, find, method_recipe, parse_overrides, score, state
+from tools.campaign.runs import Run, check, find, method_recipe, score, state
 
 Calls = Callable[[], list[str]]
 
