@@ -11,6 +11,7 @@ import torch.distributed as dist
 from monai.utils import set_determinism
 from torch import nn
 
+from .collection.find import BUNDLES, INSTALLED
 from .data import prepared
 from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
@@ -20,14 +21,20 @@ from .overrides import check_overrides, is_loading, read_words, running_workflow
 
 
 def root(name: str) -> str:
-    """The folder of the bundle whose config is being run, else the one called ``name`` in this repository.
+    """The folder of the bundle whose config is being run, else the one called ``name`` that comes with the library.
 
     MONAI does not tell a config where it lies, so this asks the workflow that reads it: a bundle works from
     any working directory and wherever it is copied.
     """
     if workflow := running_workflow():
         return str(workflow.config_root_path.resolve().parent)
-    return str(Path(__file__).resolve().parent.parent / "bundles" / name)
+    return str(BUNDLES / name)
+
+
+def folder(bundle_root: str, name: str) -> str:
+    """Where a bundle writes ``name``: in its own folder, or in one of its name where it is run, if it is installed."""
+    own = Path(bundle_root)
+    return str((Path.cwd() / own.name if own.parent == INSTALLED else own) / name)
 
 
 def start(seed: int = 0) -> None:
@@ -44,7 +51,7 @@ def start(seed: int = 0) -> None:
 
 def phantom_dir(bundle_root: str, spatial_dims: int = 2) -> str:
     """Where a bundle keeps the phantom of 2 or 3 dimensions that it trains on when nothing else is given."""
-    return str(Path(bundle_root) / "data" / f"phantom_{spatial_dims}d")
+    return folder(bundle_root, f"data/phantom_{spatial_dims}d")
 
 
 def augmentation(affine: str | None, seed: int) -> RandomDeformation | None:

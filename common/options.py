@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,14 @@ from .errors import InputError
 
 WORDS = {"true": True, "false": False, "null": None}
 BUNDLE = "a bundle's name, its folder, a run of its training, or a package (.zip)"
+
+
+def program(name: str) -> str:
+    """How a program is called, for its usage: ``warpsure NAME``, or ``python -m tools.NAME`` where that started it."""
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    if started is None or not started.name.startswith("tools."):
+        return f"warpsure {name}"
+    return f"python -m tools.{name.replace('-', '_')}"
 
 
 def add_bundle(parser: argparse._ActionsContainer, default: str | None = None, **more: Any) -> None:

@@ -183,6 +183,19 @@ def test_outside_of_a_workflow_a_bundle_is_the_one_in_the_repository() -> None:
     assert bundle.root("vxm_mse") == str(BUNDLES / "vxm_mse")
 
 
+def test_a_bundle_writes_into_its_own_folder(tmp_path: Path) -> None:
+    assert bundle.folder(str(tmp_path / "copied"), "runs/train") == str(tmp_path / "copied" / "runs" / "train")
+    assert bundle.phantom_dir(str(tmp_path), 3) == str(tmp_path / "data" / "phantom_3d")
+
+
+def test_an_installed_bundle_writes_where_it_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "site-packages" / "warpsure" / "bundles"
+    monkeypatch.setattr(bundle, "INSTALLED", installed)
+    monkeypatch.chdir(tmp_path)
+    assert bundle.folder(str(installed / "vxm_mse"), "runs/train") == str(tmp_path / "vxm_mse" / "runs" / "train")
+    assert bundle.phantom_dir(str(installed / "vxm_mse")) == str(tmp_path / "vxm_mse" / "data" / "phantom_2d")
+
+
 def workflow_of(config: Path, **overrides: Any) -> ConfigWorkflow:
     return ConfigWorkflow(config_file=str(config), workflow_type="train", logging_file=False, **overrides)
 
