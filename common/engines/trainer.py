@@ -236,12 +236,12 @@ class AlternatingTrainer(JointTrainer):
     def _losses(self, pair: Pair) -> dict[str, Terms]:
         with torch.set_grad_enabled(self.phase.displacement):
             pair, deformation = self._deform(pair)
-        companion_map = self._map(pair, deformation) if self.phase.companion else None
+        predicted = self._map(pair, deformation) if self.phase.companion else None
         losses = {}
         if self.phase.displacement:
-            losses["displacement"] = self.objective.displacement_loss(pair, deformation, companion_map)
-        if companion_map is not None:
-            losses["companion"] = self.objective.companion_loss(pair, deformation, companion_map)
+            losses["displacement"] = self.objective.displacement_loss(pair, deformation, predicted)
+        if predicted is not None:
+            losses["companion"] = self.objective.companion_loss(pair, deformation, predicted)
         return losses
 
     def _step(self, optimizers: list[Optimizer]) -> None:

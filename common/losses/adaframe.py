@@ -29,7 +29,7 @@ class AdaFrameObjective(Objective):
         super().__init__(smooth_weight)
         self.a0, self.b0 = a0, b0
 
-    def weight(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+    def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """alpha, (B, 1, *spatial) in (0, 1)."""
         residual = (pair.fixed - deformation.warped).abs()
         mean, variance = moments(residual, foreground(pair))

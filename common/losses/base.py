@@ -46,33 +46,33 @@ class Objective(nn.Module):
         """The images (B, 1, *spatial) that the companion maps."""
         raise TypeError(f"{type(self).__name__} has no companion.")
 
-    def weight(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor | None:
+    def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor | None:
         """What multiplies the squared residual (B, 1, *spatial); None stands for 1."""
         return None
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """``data + lambda * smooth`` and what the architecture adds, for the displacement estimator.
 
         Args:
-            companion_map: the companion's output, or None while it does not take part (warm-up).
+            predicted: the companion's output, or None while it does not take part (warm-up).
         """
-        data, smooth = self.data(pair, deformation, companion_map), self.smooth(pair, deformation)
+        data, smooth = self.data(pair, deformation, predicted), self.smooth(pair, deformation)
         auxiliary = deformation.auxiliary or {}
         loss = data + self.smooth_weight * smooth + sum(auxiliary.values())
         return {"loss": loss, "data": data, "smooth": smooth, **auxiliary}
 
-    def data(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """``mean(weight * residual^2)``, the weight without gradient."""
         residual = squared_residual(pair, deformation)
-        warming_up = self.companion_map is not None and companion_map is None
-        weight = None if warming_up else self.weight(pair, deformation, companion_map)
+        warming_up = self.companion_map is not None and predicted is None
+        weight = None if warming_up else self.weight(pair, deformation, predicted)
         return masked_mean(residual if weight is None else weight.detach() * residual, pair.mask)
 
     def smooth(self, pair: Pair, deformation: Deformation) -> Tensor:
         """What lambda weighs."""
         return smoothness(deformation)
 
-    def companion_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor) -> Terms:
+    def companion_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor) -> Terms:
         """The loss of the companion alone."""
         raise TypeError(f"{type(self).__name__} has no companion.")
 

@@ -28,7 +28,7 @@ class DiffObjective(Objective):
         super().__init__(smooth_weight=prior * image_sigma**2)
         self.prior, self.image_sigma = prior, image_sigma
 
-    def data(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """The plain squared residual."""
         return masked_mean(squared_residual(pair, deformation), pair.mask)
 
@@ -38,7 +38,7 @@ class DiffObjective(Objective):
         edges = sum(mean.diff(dim=axis).square().sum() for axis in range(2, mean.dim()))
         return edges * mean.shape[1] / mean.numel()
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """The bound.
 
         Raises:
@@ -47,7 +47,7 @@ class DiffObjective(Objective):
         log_variance = deformation.log_variance
         if log_variance is None or log_variance.shape != deformation.regularised.shape:
             raise InputError("the network predicts no velocity uncertainty: set its uncertainty to velocity.")
-        terms = super().displacement_loss(pair, deformation, companion_map)
+        terms = super().displacement_loss(pair, deformation, predicted)
         precision = self.prior * neighbours(list(log_variance.shape[2:]), log_variance.device)
         spread = (precision * torch.exp(log_variance) - log_variance).sum(1).mean()
         return {**terms, "loss": terms["loss"] + self.image_sigma**2 * spread, "spread": spread}

@@ -50,8 +50,8 @@ class HeteroDispObjective(HeteroObjective):
         """hetero's weight, or 1."""
         return super().weight(pair, deformation, log_variance) if self.image_variance else None
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """hetero's loss and the term that keeps the displacement's variance from vanishing."""
-        terms = super().displacement_loss(pair, deformation, companion_map)
+        terms = super().displacement_loss(pair, deformation, predicted)
         spread = (torch.exp(deformation.log_variance) - deformation.log_variance).mean()
         return {**terms, "loss": terms["loss"] + self.alpha * spread, "spread": spread}

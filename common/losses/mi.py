@@ -29,7 +29,7 @@ class MIObjective(Objective):
             raise InputError(f"bins is {bins}: a histogram must have 4 or more.")
         self.bins = bins
 
-    def data(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """Minus the mutual information, averaged over the batch."""
         return -mutual_information(deformation.warped, pair.fixed, self.bins, pair.mask).mean()
 

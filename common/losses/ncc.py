@@ -27,6 +27,6 @@ class NCCObjective(Objective):
             raise InputError(f"window is {window}: it must be an odd number of voxels from 3 on.")
         self.window = window
 
-    def data(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None) -> Tensor:
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """From -1, where every window of one image is a multiple of the other's, to 0."""
         return -masked_mean(squared_correlation(deformation.warped, pair.fixed, self.window), pair.mask)

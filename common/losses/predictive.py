@@ -46,14 +46,14 @@ class PredictiveObjective(WeakObjective):
         """The features and the warped labels, both with their gradients."""
         return deformation.features, warped_one_hot(pair.moving_label, deformation.ddf, self.num_classes)
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """``L_reg + 0.1 L_uncert`` of Sec. 4.1.
 
         Args:
-            companion_map: (B, 2 C, *spatial), refined labels and the logarithm of their uncertainty.
+            predicted: (B, 2 C, *spatial), refined labels and the logarithm of their uncertainty.
         """
-        terms = super().displacement_loss(pair, deformation, companion_map)
-        refined, log_uncertainty = companion_map.split(self.num_classes, dim=1)
+        terms = super().displacement_loss(pair, deformation, predicted)
+        refined, log_uncertainty = predicted.split(self.num_classes, dim=1)
         overlap = self.overlap(refined, pair)
         error = (refined - one_hot(pair.fixed_label, self.num_classes)).abs()
         nll = masked_mean((error * torch.exp(-log_uncertainty) + log_uncertainty).mean(1, keepdim=True), pair.mask)

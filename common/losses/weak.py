@@ -38,9 +38,9 @@ class WeakObjective(NCCObjective):
             raise InputError(f"tversky is {tversky}: it must be two weights above 0, as in [0.5, 0.5].")
         self.num_classes, self.tversky = num_classes, tuple(tversky)
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """The terms of Eq. 4."""
-        terms = super().displacement_loss(pair, deformation, companion_map)
+        terms = super().displacement_loss(pair, deformation, predicted)
         overlap = self.overlap(warped_one_hot(pair.moving_label, deformation.ddf, self.num_classes), pair)
         return {**terms, "loss": terms["loss"] - overlap, "overlap": overlap}
 

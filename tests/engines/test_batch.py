@@ -25,9 +25,9 @@ class Seeing(MSEObjective):
         super().__init__()
         self.pairs: list[Pair] = []
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: None = None) -> Terms:
         self.pairs.append(pair)
-        return super().displacement_loss(pair, deformation, companion_map)
+        return super().displacement_loss(pair, deformation, predicted)
 
 
 def batch_of(*keys: str) -> dict[str, torch.Tensor]:

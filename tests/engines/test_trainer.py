@@ -30,8 +30,8 @@ class JointObjective(Objective):
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         return deformation.warped.detach(), pair.fixed
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
-        nll = (squared_residual(pair, deformation) * torch.exp(-companion_map) + companion_map).mean()
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
+        nll = (squared_residual(pair, deformation) * torch.exp(-predicted) + predicted).mean()
         return {"loss": nll, "nll": nll}
 
 
@@ -45,11 +45,11 @@ class Recording(MSEObjective):
     def start_epoch(self, epoch: int) -> None:
         self.epochs.append(epoch)
 
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         self.pairs.append(pair)
         self.deformations.append(deformation)
-        self.maps.append(companion_map)
-        terms = super().displacement_loss(pair, deformation, companion_map)
+        self.maps.append(predicted)
+        terms = super().displacement_loss(pair, deformation, predicted)
         bad = len(self.pairs) == self.bad
         return {**terms, "data": terms["data"] * self.value, "loss": terms["loss"] * self.value} if bad else terms
 
@@ -67,8 +67,8 @@ class NaNGradient(torch.autograd.Function):
 
 
 class BadGradient(MSEObjective):
-    def displacement_loss(self, pair: Pair, deformation: Deformation, companion_map: Tensor | None = None) -> Terms:
-        terms = super().displacement_loss(pair, deformation, companion_map)
+    def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
+        terms = super().displacement_loss(pair, deformation, predicted)
         return {**terms, "loss": NaNGradient.apply(terms["loss"])}
 
 

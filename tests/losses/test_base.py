@@ -93,13 +93,13 @@ def test_padding_outside_the_mask_does_not_change_the_data_terms(name: str, obse
 
 
 def terms_of(objective: Objective, pair: Pair, deformation: Deformation) -> list[dict]:
-    companion_map = torch.linspace(0.1, 0.9, pair.fixed[0].numel()).view(1, *pair.fixed.shape[1:])
-    companion_map = companion_map.expand_as(pair.fixed)
+    predicted = torch.linspace(0.1, 0.9, pair.fixed[0].numel()).view(1, *pair.fixed.shape[1:])
+    predicted = predicted.expand_as(pair.fixed)
     if objective.companion_map is None:
         return [objective.displacement_loss(pair, deformation)]
-    losses = [objective.displacement_loss(pair, deformation, companion_map)]
+    losses = [objective.displacement_loss(pair, deformation, predicted)]
     alternating = not isinstance(objective, NLLObjective)  # else one loss for both networks
-    return [*losses, objective.companion_loss(pair, deformation, companion_map)] if alternating else losses
+    return [*losses, objective.companion_loss(pair, deformation, predicted)] if alternating else losses
 
 
 @pytest.mark.parametrize("name", ALL)

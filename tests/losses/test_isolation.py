@@ -48,9 +48,9 @@ def step(name: str, formulation: str, size: tuple[int, ...], bidirectional: bool
     if bidirectional:
         pair, deformation = both_directions(pair, deformation, network.reverse(pair.moving, pair.fixed, deformation))
     deformation = objective.observe(pair, deformation)
-    companion_map = companion(*objective.companion_inputs(pair, deformation))
+    predicted = companion(*objective.companion_inputs(pair, deformation))
     losses = (objective.displacement_loss, objective.companion_loss)
-    ours, theirs = (loss(pair, deformation, companion_map)["loss"] for loss in losses)
+    ours, theirs = (loss(pair, deformation, predicted)["loss"] for loss in losses)
     return (network, companion), ours, theirs
 
 

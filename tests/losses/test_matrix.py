@@ -73,8 +73,8 @@ def test_a_step_trains_what_it_should(name: str) -> None:
     torch.manual_seed(0)
     pair = labelled(Pair(torch.rand(2, 1, *SIZE), torch.rand(2, 1, *SIZE)))
     deformation = objective.observe(pair, estimator(pair.moving, pair.fixed))
-    companion_map = companion and companion(*objective.companion_inputs(pair, deformation))
-    terms = objective.displacement_loss(pair, deformation, companion_map)
+    predicted = companion and companion(*objective.companion_inputs(pair, deformation))
+    terms = objective.displacement_loss(pair, deformation, predicted)
     assert all(term.isfinite() and term.dim() == 0 for term in terms.values())
     assert reaches(terms["loss"], estimator)
     trainer = config(name).get("train#trainer#_target_").rsplit(".", 1)[-1]
@@ -82,7 +82,7 @@ def test_a_step_trains_what_it_should(name: str) -> None:
     if trainer == "JointTrainer":
         assert reaches(terms["loss"], companion)
     elif trainer == "AlternatingTrainer":
-        theirs = objective.companion_loss(pair, deformation, companion_map)
+        theirs = objective.companion_loss(pair, deformation, predicted)
         assert all(term.isfinite() for term in theirs.values())
         assert reaches(theirs["loss"], companion)
         assert not reaches(terms["loss"], companion)
@@ -97,8 +97,8 @@ def test_evaluation_of_masked_images_is_finite_and_deterministic(name: str) -> N
     pair = labelled(Pair(torch.rand(1, 1, *SIZE), torch.rand(1, 1, *SIZE), mask=mask))
     with torch.no_grad():
         deformation = objective.eval().observe(pair, estimator.eval()(pair.moving, pair.fixed))
-        companion_map = companion and companion(*objective.companion_inputs(pair, deformation))
-        first, again = (objective.displacement_loss(pair, deformation, companion_map)["loss"] for _ in range(2))
+        predicted = companion and companion(*objective.companion_inputs(pair, deformation))
+        first, again = (objective.displacement_loss(pair, deformation, predicted)["loss"] for _ in range(2))
     assert first.isfinite()
     assert torch.equal(first, again)
 

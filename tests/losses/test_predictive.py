@@ -82,8 +82,8 @@ def test_one_loss_trains_the_estimator_and_the_refiner(size: tuple[int, ...], ha
     nn.init.normal_(companion.last.weight, std=0.05)
     pair, _ = observed(size, 3)
     deformation = objective.observe(pair, estimator(pair.moving, pair.fixed))
-    companion_map = companion(*objective.companion_inputs(pair, deformation))
-    terms = objective.displacement_loss(pair, deformation, companion_map)
+    predicted = companion(*objective.companion_inputs(pair, deformation))
+    terms = objective.displacement_loss(pair, deformation, predicted)
     for network in (estimator, companion):
         found = torch.autograd.grad(terms["loss"], list(network.parameters()), retain_graph=True)
         assert all(gradient.isfinite().all() and gradient.abs().max() > 0 for gradient in found)

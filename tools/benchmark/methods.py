@@ -54,8 +54,8 @@ class UnsharedTrainer(AlternatingTrainer):
             return super()._losses(pair)
         pair, deformation = self._deform(pair)
         with torch.no_grad():
-            companion_map = self._map(pair, deformation)
-        return {"displacement": self.objective.displacement_loss(pair, deformation, companion_map)}
+            predicted = self._map(pair, deformation)
+        return {"displacement": self.objective.displacement_loss(pair, deformation, predicted)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
