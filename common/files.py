@@ -81,14 +81,15 @@ def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, atomically; it has no NaN and no infinity: null."""
-    write_bytes(path, (json.dumps(_nulls(content), indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(nulls(content), indent=1, allow_nan=False) + "\n").encode())
 
 
-def _nulls(content: Any) -> Any:
+def nulls(content: Any) -> Any:
+    """``content`` with None for NaN and infinity, at any depth."""
     if isinstance(content, Mapping):
-        return {key: _nulls(value) for key, value in content.items()}
+        return {key: nulls(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_nulls(value) for value in content]
+        return [nulls(value) for value in content]
     return None if isinstance(content, float) and not isfinite(content) else content
 
 

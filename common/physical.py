@@ -99,6 +99,11 @@ def warp_image(array: np.ndarray, affine: np.ndarray, field: Field, order: int =
     return sample(array, affine, grid_points(field.shape, field.affine) + field.vectors, order, fill)
 
 
+def background(array: np.ndarray) -> float:
+    """What lies outside of an image: 0, or its smallest value where that is below 0, as in CT."""
+    return min(0.0, float(array.min()))
+
+
 def transform_points(points_lps: np.ndarray, field: Field) -> np.ndarray:
     """Return ``p + u(p)`` of points (..., D) in LPS mm of the fixed image: where they lie in the moving one.
 

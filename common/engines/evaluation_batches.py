@@ -64,3 +64,8 @@ class ImageBatches:
 
 def _batch(images: Sequence[Tensor], end: int) -> dict[str, Any]:
     return {"image": torch.stack(list(images)), "index": list(range(end - len(images), end))}
+
+
+def image_of(batch: dict[str, Any], device: torch.device, non_blocking: bool, **_: Any) -> tuple[Tensor, None]:
+    """Take the network's input of a batch to the device; there is no target."""
+    return batch["image"].to(device, non_blocking=non_blocking), None

@@ -22,12 +22,11 @@ from ..files import write_bytes
 from ..io import load_weights
 from ..metrics import Curve, LabelCurves, LabelSparsification, mean_curves, pair_curves
 from ..networks.channels import maps_of, name_of
+from ..networks.paths import path_fields
 from ..spatial import warp
 from . import evaluation_tables as tables
-from .evaluation_batches import ImageBatches
+from .evaluation_batches import ImageBatches, image_of
 from .evaluation_scores import Scored, examples_of, label_ranking, score_example
-from .inference import image_of
-from .inference_path import path_fields
 from .inferer import BatchInferer
 
 NO_MAP = ("ddf", "segmentation", "warped")

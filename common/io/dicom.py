@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..grids import RAS_TO_LPS
+from .formats import DICOM
 from .itk_transforms import quiet_itk
 
-DICOM = (".dcm", ".ima", ".dicom")
 ENHANCED = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2.1", "4.1", "4.3", "128.1", "130"))
 EVEN = 0.02  # of the distance of two slices, by which another may differ
 

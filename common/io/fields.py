@@ -24,11 +24,9 @@ from ..errors import InputError
 from ..fields import Field, affine_of, lps_frame
 from ..files import UNREADABLE, save_nifti
 from ..grids import RAS_TO_LPS, nifti_affine
-from .itk_transforms import TRANSFORMS, VECTORS, read_transform, read_vectors, write_transform
+from .formats import FORMATS, ITK, NIFTI, TRANSFORMS
+from .itk_transforms import read_transform, read_vectors, write_transform
 
-NIFTI = (".nii.gz", ".nii")
-FORMATS = {"nifti": NIFTI, "itk": TRANSFORMS, "ants": NIFTI, "l2r": NIFTI}
-"""Format -> the endings of its files, the usual one first."""
 ONCE = b"one slice, stored twice"
 RAS_INTENT = 1006  # ITK turns the vectors of this intent from RAS into LPS
 
@@ -88,8 +86,8 @@ def read_field(path: str | Path) -> Field:
     name = path.name.lower()
     if not path.is_file():
         raise InputError(f"{path}: cannot be read (no such file); check the name.")
-    if not name.endswith((*NIFTI, *TRANSFORMS, *VECTORS)):
-        raise InputError(f"{path}: unknown format; a field ends with {', '.join((*NIFTI, *TRANSFORMS, *VECTORS))}.")
+    if not name.endswith((*NIFTI, *TRANSFORMS, *ITK)):
+        raise InputError(f"{path}: unknown format; a field ends with {', '.join((*NIFTI, *TRANSFORMS, *ITK))}.")
     try:
         if name.endswith(NIFTI):
             return _read_nifti(path)

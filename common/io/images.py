@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -12,12 +13,9 @@ import numpy as np
 from ..errors import InputError
 from ..files import UNREADABLE, save_image
 from ..grids import RAS_TO_LPS, nifti_affine, spacing_of
-from .dicom import DICOM, is_dicom, read_series
+from .dicom import is_dicom, read_series
+from .formats import DICOM, ITK, NIFTI, PICTURES
 from .itk_transforms import quiet_itk
-
-NIFTI = (".nii", ".nii.gz")
-ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
         InputError: no such file or channel, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or
             constant.
     """
-    return _checked(_read(Path(path), channel))
+    return checked_image(_read(Path(path), channel))
 
 
 def read_frames(path: str | Path) -> list[MedicalImage]:
@@ -58,10 +56,11 @@ def read_frames(path: str | Path) -> list[MedicalImage]:
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
     frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else [array]
-    return [_checked(MedicalImage(frame, affine, Path(path))) for frame in frames]
+    return [checked_image(MedicalImage(frame, affine, Path(path))) for frame in frames]
 
 
-def _checked(image: MedicalImage) -> MedicalImage:
+def checked_image(image: MedicalImage) -> MedicalImage:
+    """``image`` as float32; raise InputError if it is not finite, or constant."""
     array, path = image.array.astype(np.float32), image.path
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
@@ -77,10 +76,14 @@ def read_label(path: str | Path) -> MedicalImage:
     Raises:
         InputError: as `read_image`, or values that are not whole numbers.
     """
-    image = _read(Path(path))
+    return checked_label(_read(Path(path)))
+
+
+def checked_label(image: MedicalImage) -> MedicalImage:
+    """``image`` as a label map of whole numbers; raise InputError if it is none."""
     rounded = np.round(image.array)
     if not np.isfinite(image.array).all() or not np.allclose(image.array, rounded, atol=1e-4):
-        raise InputError(f"{path}: a label map has whole numbers only; was it interpolated, or is it an image?")
+        raise InputError(f"{image.path}: a label map has whole numbers only; was it interpolated, or is it an image?")
     small = rounded.min() >= 0 and rounded.max() <= 255
     return MedicalImage(rounded.astype(np.uint8 if small else np.int32), image.affine, image.path)
 
@@ -124,10 +127,17 @@ def _ending(path: Path) -> str | None:
 
 def _read(path: Path, channel: int | None = None) -> MedicalImage:
     array, affine = _read_all(path)
+    return single_image(array, affine, path, channel)
+
+
+def single_image(array: np.ndarray, affine: np.ndarray, path: Path, channel: int | None = None) -> MedicalImage:
+    """The image of ``array``, or the one of its last axis that ``channel`` names; raise InputError if it is none."""
     if array.ndim == 4 and channel is not None:
         if not 0 <= channel < array.shape[3]:
             raise InputError(f"{path}: holds images 0 to {array.shape[3] - 1}; there is no {channel}.")
         array = array[..., channel]
+    elif channel:
+        raise InputError(f"{path}: holds one image, so it has no frame {channel}; leave the frame out.")
     if array.ndim not in (2, 3):
         raise InputError(
             f"{path}: {array.ndim}D of shape {list(array.shape)}; give a 2D image, a stack or a volume "
@@ -177,13 +187,19 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with quiet_itk() as itk:
-        image = itk.imread(str(path))
-        if image.GetNumberOfComponentsPerPixel() != 1:
-            raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
-        array = itk.array_from_image(image).T
-        n = min(image.GetImageDimension(), 3)
-        affine = np.eye(4)
-        direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
-        affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
-        affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
+        return from_itk(itk.imread(str(path)), path)
+
+
+def from_itk(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The array (i, j[, k]) and the RAS affine of an ITK image; raise InputError, naming ``path``, for colours."""
+    import itk
+
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
+    array = itk.array_from_image(image).T
+    n = min(image.GetImageDimension(), 3)
+    affine = np.eye(4)
+    direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
+    affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
+    affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
     return array, RAS_TO_LPS @ affine

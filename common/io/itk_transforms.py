@@ -18,8 +18,6 @@ import numpy as np
 
 from ..errors import InputError
 
-TRANSFORMS = (".h5", ".hdf5", ".tfm")
-VECTORS = (".mha", ".mhd", ".nrrd", ".nhdr")
 Frame = tuple[np.ndarray, np.ndarray, np.ndarray]  # vectors (*spatial, D), matrix (D, D), origin (D,), LPS mm
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MESHES = (".vtk", ".ply", ".stl", ".obj")
 SPACE = re.compile(rb"SPACE\s*=\s*(LPS|RAS)")
 PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",

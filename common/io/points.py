@@ -19,10 +19,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import write_bytes
-from .meshes import MESHES, Vertices, read_vertices
-
-POINTS = (".csv", ".fcsv", ".mrk.json", *MESHES)
-AXES = ("LPS", "RAS")
+from .formats import AXES, POINTS
+from .meshes import Vertices, read_vertices
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +29,12 @@ class Points:
 
     lps: np.ndarray
     moved: Callable[[np.ndarray], bytes]
+    path: Path
+
+    @property
+    def ending(self) -> str:
+        """Of the file's name, which tells its format."""
+        return _ending(self.path) or ""
 
 
 def is_points(path: str | Path) -> bool:
@@ -59,6 +63,10 @@ def read_points(path: str | Path, axes: str | None = None) -> Points:
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{path}: cannot be read as {ending} ({reason}); check the file.") from error
+    return _checked(path, found, axes)
+
+
+def _checked(path: Path, found: Vertices, axes: str | None) -> Points:
     if not len(found.points) or not np.isfinite(found.points).all():
         raise InputError(f"{path}: {'no' if not len(found.points) else 'NaN or infinite'} points; check the file.")
     return _in_lps(path, found, axes)
@@ -76,18 +84,31 @@ def _in_lps(path: Path, found: Vertices, axes: str | None) -> Points:
     flip = np.ones(found.points.shape[1])
     if (found.axes or axes) == "RAS":
         flip[:2] = -1
-    return Points(found.points * flip, lambda lps: found.moved(lps * flip))
+    return Points(found.points * flip, lambda lps: found.moved(lps * flip), path)
 
 
-def write_points(path: str | Path, source: str | Path, points: Points, lps: np.ndarray) -> Path:
-    """Write the file that ``points`` were read from, ``source``, to ``path`` with its points at ``lps`` instead.
+def points_of(lps: np.ndarray, name: str = "points") -> Points:
+    """Points (N, 2 or 3) in LPS mm as if they were read from ``name``.csv.
 
     Raises:
-        InputError: another ending than the source's, or no right to write.
+        InputError: another shape, no points, or not finite.
     """
-    path, ending = Path(path), _ending(Path(source))
-    if _ending(path) != ending:
-        raise InputError(f"{path}: points keep their format; give a name with {ending}.")
+    places, path = np.asarray(lps, dtype=float), Path(f"{name}.csv")
+    if places.ndim != 2 or places.shape[1] not in (2, 3):
+        raise InputError(f"{name}: an array of shape {list(places.shape)}; give (N, 3), or (N, 2) of 2D images.")
+    lines = [",".join("xyz"[: places.shape[1]]), *(",".join(map(repr, point)) for point in places.tolist())]
+    return _checked(path, _read_csv("\n".join(lines).encode()), "LPS")
+
+
+def write_points(path: str | Path, points: Points, lps: np.ndarray) -> Path:
+    """Write the file that ``points`` were read from to ``path`` with its points at ``lps`` instead.
+
+    Raises:
+        InputError: another ending than that file's, or no right to write.
+    """
+    path = Path(path)
+    if _ending(path) != points.ending:
+        raise InputError(f"{path}: points keep their format; give a name with {points.ending}.")
     write_bytes(path, points.moved(lps))
     return path
 

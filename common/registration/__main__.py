@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import InputError, say_in_one_line
+from ..errors import say_in_one_line
 from .program import add_arguments, run
 
 OWN = Path(__file__).resolve().parents[2]
@@ -17,14 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     say_in_one_line()
     parser = argparse.ArgumentParser(f"python -m {__package__}", description=__doc__)
-    add_arguments(parser)
-    own = OWN if (OWN / "configs").is_dir() else None
-    parser.add_argument("--bundle", type=Path, default=own, help="folder of a bundle")
-    options = parser.parse_args(arguments)
-    if options.bundle is None:
-        raise InputError("no bundle lies around this library; give the folder of one by --bundle.")
-    run(options, options.bundle)
+    add_arguments(parser, str(OWN) if (OWN / "configs").is_dir() else None)
+    run(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

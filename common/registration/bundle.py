@@ -20,7 +20,7 @@ from ..overrides import refuse_unknown
 from .region import Framing
 
 CONFIGS = ("inference.yaml", "inference.json")
-FRAMING = ("crop_size", "center", "network_size")
+FRAMING = ("crop_size", "center", "network_size", "spacing", "axes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,6 @@ class OpenBundle:
         name: of the folder; version: of its metadata, "unknown" without one.
         network: a `RegistrationNetwork` in eval mode on ``device``, its weights loaded strictly from ``weights``.
         spatial_dims: 2 registers slice by slice.
-        spacing: of the network's voxels, mm, one number for each of its axes; None is the fixed image's own.
-        axes: "stored", those of the fixed image, or "RAS".
         framing: the part of the images that the network sees.
         batch_size: slices that go through the network at once.
     """
@@ -40,8 +38,6 @@ class OpenBundle:
     name: str
     network: nn.Module
     spatial_dims: int
-    spacing: tuple[float, ...] | None
-    axes: str
     framing: Framing
     folder: Path
     version: str
@@ -68,16 +64,13 @@ def open_bundle(folder: str | Path, /, device: str | torch.device | None = None,
     parser = _parser(file, folder, overrides)
     device, weights = _device(device), Path(str(_content(parser, "checkpoint", file)))
     network = _content(parser, "network_def", file)
-    dims = int(network.spatial_dims)
     return OpenBundle(
         name=folder.name,
         network=load_weights(network, weights).to(device).eval(),
-        spatial_dims=dims,
-        spacing=_spacing(_optional(parser, "registration::spacing", file), dims),
-        axes=_axes(_optional(parser, "registration::axes", file) or "stored"),
+        spatial_dims=int(network.spatial_dims),
         framing=_framing(parser, file),
         folder=folder,
-        version=_version(folder),
+        version=version_of(folder),
         weights=weights,
         device=device,
         batch_size=int(_optional(parser, "inferer::batch_size", file) or 16),
@@ -134,7 +127,7 @@ def _first_line(error: BaseException) -> str:
 
 def _framing(parser: ConfigParser, file: Path) -> Framing:
     values = {key: _optional(parser, key, file) for key in FRAMING}
-    values["center"] = values["center"] or "image"
+    values |= {"center": values["center"] or "image", "axes": values["axes"] or "stored"}
     if (size := values["network_size"]) is not None:
         values["network_size"] = [int(n) for n in _numbers(size)]
         if min(values["network_size"], default=0) < 2:
@@ -152,21 +145,6 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return numbers if all(map(isfinite, numbers)) else ()
 
 
-def _spacing(value: Any, dims: int) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    numbers = _numbers([value] * dims if isinstance(value, (int, float)) else value)
-    if len(numbers) != dims or min(numbers) <= 0:
-        raise InputError(f"spacing is {value!r}; give {dims} lengths in mm, one, or null for the fixed image's own.")
-    return numbers
-
-
-def _axes(value: Any) -> str:
-    if value not in ("stored", "RAS"):
-        raise InputError(f"axes is {value!r}; give stored or RAS.")
-    return value
-
-
 def _device(name: str | torch.device | None) -> torch.device:
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -178,7 +156,8 @@ def _device(name: str | torch.device | None) -> torch.device:
     return device
 
 
-def _version(folder: Path) -> str:
+def version_of(folder: Path) -> str:
+    """Of the bundle in ``folder``, as its metadata says; "unknown" without."""
     try:
         return str(json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"])
     except (OSError, ValueError, KeyError, TypeError):

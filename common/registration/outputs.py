@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import staged, write_bytes, write_json
+from ..files import save_image, staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
-from ..io.images import write_image
-from ..io.points import POINTS, write_points
-from .outcome import Outcome
-from .picture import draw
+from ..io.points import write_points
+from .outcome import Registration
 
 
 def check_format(format: str, dims: int) -> None:
@@ -29,44 +26,48 @@ def check_format(format: str, dims: int) -> None:
         raise InputError("format 'l2r' has no fields of 2D images; choose another.")
 
 
-def write_outcome(
-    outcome: Outcome,
-    report: Mapping[str, Any],
+def check_name(name: str) -> str:
+    """Return ``name``; raise InputError if files cannot be called after it."""
+    if not name or Path(name).name != name or name.startswith("."):
+        raise InputError(f"name is {name!r}; give a file's name without folders.")
+    return name
+
+
+def write_registration(
+    found: Registration,
     output: str | Path,
     name: str,
     format: str = "nifti",
-    points: Path | None = None,
+    picture: bool = True,
+    more: Mapping[str, np.ndarray] | None = None,
+    displacement: bool = False,
 ) -> list[Path]:
     """Write ``name``_warped.nii.gz and so on to the folder ``output``; return the files.
 
     Args:
-        report: numbers to write as ``name``.json and beside the picture.
         format: of the fields, see `io.fields`.
-        points: the file that the outcome's points were read from.
+        picture: whether there is a ``name``.png.
+        more: images on the fixed image's grid to write beside them, by the ends of their names.
+        displacement: whether the field is also written as ``name``_displacement.nii.gz, its name up to version 0.2.
 
     Raises:
         InputError: a file cannot be written; none is, then.
     """
+    check_format(format, found.field.dims)
     with staged(Path(output)) as folder:
-        for key, array in _images(outcome).items():
-            write_image(folder / f"{name}_{key}.nii.gz", array, outcome.fixed.affine)
-        ending = FORMATS[format][0]
-        write_field(folder / f"{name}_field{ending}", outcome.field, format)
-        write_field(folder / f"{name}_inverse_field{ending}", outcome.inverse[0], format)
-        if points is not None:
-            file = folder / f"{name}_points{_ending(points)}"
-            write_points(file, points, outcome.points, outcome.warped_points[0])
-        write_bytes(folder / f"{name}.png", draw(outcome, report))
-        write_json(folder / f"{name}.json", report)
+        start = folder / check_name(name)
+        for key, array in {**found.images, **(more or {})}.items():
+            save_image(start.with_name(f"{name}_{key}.nii.gz"), array, found.fixed.affine)
+        for key, field in {"field": found.field, "inverse_field": found.inverse}.items():
+            write_field(start.with_name(f"{name}_{key}{FORMATS[format][0]}"), field, format)
+        if displacement:
+            write_field(start.with_name(f"{name}_displacement.nii.gz"), found.field)
+        if (points := found.case.points) is not None:
+            write_points(start.with_name(f"{name}_points{points.ending}"), points, found.warped_points[0])
+        if picture:
+            from .picture import draw  # matplotlib, which takes as long to import as a registration
+
+            write_bytes(start.with_name(f"{name}.png"), draw(found))
+        write_json(start.with_name(f"{name}.json"), found.numbers)
         names = sorted(path.name for path in folder.iterdir())
     return [Path(output) / each for each in names]
-
-
-def _images(outcome: Outcome) -> dict[str, np.ndarray]:
-    label = {} if outcome.warped_label is None else {"warped_label": outcome.warped_label}
-    found = outcome.registration
-    return {"warped": outcome.warped, **label, "jacobian": outcome.jacobian, **found.maps, "seen": found.seen}
-
-
-def _ending(points: Path) -> str:
-    return next(ending for ending in sorted(POINTS, key=len, reverse=True) if points.name.lower().endswith(ending))

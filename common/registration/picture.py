@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from .outcome import Outcome
+from .outcome import Registration
 from .view import View, choose_view
 
 COLUMNS, PANEL, BAR, TITLE = 4, 3.0, 0.45, 0.6  # inches, but for the first
@@ -45,34 +45,34 @@ class Panel:
     unit: str = ""
 
 
-def draw(outcome: Outcome, report: Mapping[str, Any]) -> bytes:
-    """Return the picture as a PNG; ``report`` as `numbers` and `about` give it."""
-    view = choose_view(outcome)
+def draw(found: Registration) -> bytes:
+    """Return the picture as a PNG."""
+    view = choose_view(found)
     with matplotlib.rc_context(SETTINGS):
-        figure = _figure(outcome, report, view)
+        figure = _figure(found, view)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _figure(outcome: Outcome, report: Mapping[str, Any], view: View) -> Figure:
-    rows = [_images(outcome, view), _changes(outcome, view), _maps(outcome, view)]
-    shape = view.of(outcome.fixed.array).shape
+def _figure(found: Registration, view: View) -> Figure:
+    rows = [_images(found, view), _changes(found, view), _maps(found, view)]
+    shape = view.of(found.fixed.array).shape
     aspect = shape[0] * view.spacing[0] / (shape[1] * view.spacing[1])
     panel = PANEL * min(max(aspect, 0.4), 1.6)
     heights = [panel + 0.35, panel + 0.35 + BAR, max(panel + 0.35 + BAR, 2.2)]
     figure = Figure(figsize=(COLUMNS * PANEL + 0.4, sum(heights) + TITLE))
-    _heading(figure, outcome, report, view)
+    _heading(figure, found, view)
     tops = np.subtract(figure.get_figheight() - TITLE - 0.28, np.cumsum([0, *heights]))
     for panels, top in zip(rows, tops, strict=False):
         for column, each in enumerate(panels):
-            _panel(figure, (column, top, panel), each, view, outcome)
+            _panel(figure, (column, top, panel), each, view, found)
     place = 0.4 + len(rows[-1]) * PANEL, tops[2]
-    figure.text(*_share(figure, place), _summary(report), va="top", linespacing=1.7)
+    figure.text(*_share(figure, place), _summary(found.numbers), va="top", linespacing=1.7)
     return figure
 
 
-def _panel(figure: Figure, place: tuple[int, float, float], panel: Panel, view: View, outcome: Outcome) -> None:
+def _panel(figure: Figure, place: tuple[int, float, float], panel: Panel, view: View, found: Registration) -> None:
     column, top, tall = place
     left, size = 0.26 + column * PANEL, (PANEL - 0.12, tall)
     axis = figure.add_axes((*_share(figure, (left, top - tall)), *_share(figure, size)))
@@ -81,9 +81,9 @@ def _panel(figure: Figure, place: tuple[int, float, float], panel: Panel, view: 
         below = _share(figure, (left + 0.25, top - tall - 0.16)), _share(figure, (PANEL - 0.62, 0.08))
         _bar(figure, axis, (*below[0], *below[1]), panel.unit)
     if panel.title == GRID:
-        _grid(axis, view.moved(outcome), view)
-    if panel.title in ("warped", "fixed") and outcome.warped_label is not None:
-        _outline(axis, view.of(outcome.warped_label))
+        _grid(axis, view.moved(found), view)
+    if panel.title in ("warped", "fixed") and found.warped_label is not None:
+        _outline(axis, view.of(found.warped_label))
 
 
 def _share(figure: Figure, inches: tuple[float, float]) -> tuple[float, float]:
@@ -91,24 +91,24 @@ def _share(figure: Figure, inches: tuple[float, float]) -> tuple[float, float]:
     return tuple(float(part / whole) for part, whole in zip(inches, figure.get_size_inches(), strict=True))
 
 
-def _images(outcome: Outcome, view: View) -> list[Panel]:
-    fixed, moving = _window(outcome.fixed.array, outcome), _window(outcome.unmoved, outcome)
+def _images(found: Registration, view: View) -> list[Panel]:
+    fixed, moving = _window(found.fixed.array, found), _window(found.unmoved, found)
     return [
-        Panel("moving", view.of(outcome.unmoved), moving),
-        Panel("fixed", view.of(outcome.fixed.array), fixed),
-        Panel("warped", view.of(outcome.warped), moving),
-        Panel(GRID, view.of(outcome.fixed.array), fixed),
+        Panel("moving", view.of(found.unmoved), moving),
+        Panel("fixed", view.of(found.fixed.array), fixed),
+        Panel("warped", view.of(found.warped), moving),
+        Panel(GRID, view.of(found.fixed.array), fixed),
     ]
 
 
-def _changes(outcome: Outcome, view: View) -> list[Panel]:
-    fixed, moving = _window(outcome.fixed.array, outcome), _window(outcome.unmoved, outcome)
-    images = [np.clip(moving(view.of(image)).data, 0, 1) for image in (outcome.unmoved, outcome.warped)]
-    target = np.clip(fixed(view.of(outcome.fixed.array)).data, 0, 1)
+def _changes(found: Registration, view: View) -> list[Panel]:
+    fixed, moving = _window(found.fixed.array, found), _window(found.unmoved, found)
+    images = [np.clip(moving(view.of(image)).data, 0, 1) for image in (found.unmoved, found.warped)]
+    target = np.clip(fixed(view.of(found.fixed.array)).data, 0, 1)
     before, after = (np.abs(target - image) for image in images)
     errors = Normalize(0, max(float(np.percentile(before, 99.5)), 1e-6))
-    length = view.of(np.linalg.norm(outcome.field.vectors, axis=-1))
-    jacobian = view.of(np.where(outcome.inner, outcome.jacobian, 1.0))
+    length = view.of(np.linalg.norm(found.field.vectors, axis=-1))
+    jacobian = view.of(np.where(found.inner, found.jacobian, 1.0))
     # only what folds is below the scale; at its end float32 would be drawn as below it, too
     shown = np.where(jacobian > 0, np.clip(jacobian.astype(float), VOLUME[0] * 1.001, VOLUME[1]), VOLUME[0] / 2)
     folding = matplotlib.colormaps["PuOr"].with_extremes(under=FOLDED)
@@ -121,21 +121,21 @@ def _changes(outcome: Outcome, view: View) -> list[Panel]:
     ]
 
 
-def _maps(outcome: Outcome, view: View) -> list[Panel]:
-    found, seen = outcome.registration.maps, view.of(outcome.registration.seen)
+def _maps(found: Registration, view: View) -> list[Panel]:
+    maps, seen = found.maps, view.of(found.estimate.seen)
     panels = []
     for name, (title, unit, colours) in MAPS.items():
-        if name in found:
-            values = np.where(seen, view.of(found[name]), np.nan).astype(float)
+        if name in maps:
+            values = np.where(seen, view.of(maps[name]), np.nan).astype(float)
             low, high = (0.0, 1.0) if name == "score" else np.nanpercentile(values, [0, 99.5])
             low = 0.0 if name in ("uncertainty_mm", "label_uncertainty") else low
             panels.append(Panel(title, values, Normalize(low, max(high, low + 1e-6)), colours, unit))
     return panels[: COLUMNS - 1]
 
 
-def _window(image: np.ndarray, outcome: Outcome) -> Normalize:
+def _window(image: np.ndarray, found: Registration) -> Normalize:
     """Grey from the 0.5th to the 99.5th percentile of what the network saw."""
-    low, high = np.percentile(image[outcome.registration.seen], [0.5, 99.5])
+    low, high = np.percentile(image[found.estimate.seen], [0.5, 99.5])
     return Normalize(low, high if high > low else low + 1)
 
 
@@ -185,11 +185,11 @@ def _outline(axis: Axes, label: np.ndarray) -> None:
             axis.contour(mask, levels=[0.5], colors=[WARPED], linewidths=1.1)
 
 
-def _heading(figure: Figure, outcome: Outcome, report: Mapping[str, Any], view: View) -> None:
-    high, bundle = figure.get_figheight(), report["bundle"]
+def _heading(figure: Figure, found: Registration, view: View) -> None:
+    high, bundle = figure.get_figheight(), found.numbers["bundle"]
     where = "" if view.across is None else f", slice {view.index} across axis {view.across} (counted from 0)"
-    label = "; blue: warped label" if outcome.warped_label is not None else ""
-    title = f"{outcome.moving.path.name} → {outcome.fixed.path.name}{where}"
+    label = "; blue: warped label" if found.warped_label is not None else ""
+    title = f"{found.moving.path.name} → {found.fixed.path.name}{where}"
     below = f"{bundle['name']} {bundle['version']}; all on the grid of the fixed image{label}"
     figure.text(*_share(figure, (0.26, high - 0.12)), title, fontsize=11, fontweight="bold", va="top")
     figure.text(*_share(figure, (0.26, high - 0.36)), below, va="top")

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
 from ..errors import InputError
-from ..fields import Field
-from ..files import refuse_file
-from ..io.fields import FORMATS
-from ..io.images import MedicalImage, read_image, read_label, stem
-from ..io.points import AXES, POINTS, Points, read_points
-from ..physical import warp_image
-from .bundle import open_bundle
-from .outcome import Outcome, about, numbers
-from .outputs import check_format, write_outcome
-from .register import register
+from ..io.formats import AXES, FORMATS, POINTS
+from ..options import add_bundle, add_device, add_output, add_overrides, add_region, parse_overrides, region_overrides
 
 EPILOG = """\
 Files that are written to DIR, NAME being that of the moving image:
@@ -36,12 +24,13 @@ Files that are written to DIR, NAME being that of the moving image:
 Files of these names are replaced."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every way to start a registration takes."""
+def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) -> None:
+    """Add what every way to start a registration takes; ``bundle`` is the one to take where none is named."""
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, EPILOG
     parser.add_argument("moving", type=Path, help="image to be warped: 2D, a stack of slices or a volume")
     parser.add_argument("fixed", type=Path, help="image that it is registered to; its grid may be another")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    add_bundle(parser, bundle)
+    add_output(parser, "folder for the results")
     parser.add_argument("--name", help="what the files are called after (default: the moving image)")
     parser.add_argument("--label", type=Path, help="label map of the moving image, to carry along")
     parser.add_argument("--points", type=Path, help=f"points of the moving image, in mm: {', '.join(POINTS)}")
@@ -51,87 +40,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
     across = "axis across the slices, for a 2D bundle (default: that of the largest spacing)"
     parser.add_argument("--slice-axis", type=int, metavar="0|1|2", choices=range(3), help=across)
-    setting = "setting of the bundle's inference config, as in center=detect; may be repeated"
-    parser.add_argument("--override", action="append", default=[], metavar="KEY=VALUE", help=setting)
-    parser.add_argument("--device", help="cpu or cuda (default: a GPU if there is one)")
+    add_region(parser)
+    add_overrides(parser, "settings of the bundle's inference config")
+    add_device(parser)
 
 
-def run(options: argparse.Namespace, folder: Path) -> list[Path]:
-    """Register the files of ``options`` by the bundle in ``folder``, write the results and say where they are.
+def run(options: argparse.Namespace) -> list[Path]:
+    """Register the files of ``options``, write the results and say where they are.
 
     Raises:
         InputError: anything that cannot be used; nothing is written then.
     """
-    start = time.perf_counter()
+    from ..files import refuse_file
+    from .api import case_of_files, register_case
+    from .outputs import check_format, check_name
+
     refuse_file(options.output)
-    moving = _frame(options.moving, options.moving_frame)
-    fixed = _frame(options.fixed, options.fixed_frame)
-    label = _label(options.label, moving) if options.label else None
-    check_format(options.format, fixed.array.ndim)
-    points = _points(options, fixed.array.ndim)
-    name = _name(options)
-    bundle = open_bundle(folder, options.device, **_overrides(options.override))
-    outcome = Outcome(moving, fixed, register(bundle, moving, fixed, label, options.slice_axis), label, points)
-    report: dict[str, Any] = about(outcome, bundle) | numbers(outcome)
-    report["frames"] = {"moving": options.moving_frame, "fixed": options.fixed_frame}
-    report["seconds"] = time.perf_counter() - start
-    files = write_outcome(outcome, report, options.output, name, options.format, options.points)
-    if (overlap := report["network"]["overlap"]) < 0.5:
-        print(f"warning: {moving.path} covers {overlap:.0%} of what the network saw of {fixed.path}")
-    print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")
+    overrides = settings(options)
+    frames = options.moving_frame, options.fixed_frame
+    case = case_of_files(
+        options.moving, options.fixed, options.label, options.points, options.axes, frames, options.name
+    )
+    check_format(options.format, case.fixed.array.ndim)
+    check_name(case.name)
+    found = register_case(case, options.bundle, options.slice_axis, options.device, **overrides)
+    files = found.save(options.output, format=options.format)
+    if (overlap := found.estimate.overlap) < 0.5:
+        print(f"warning: {case.moving.path} covers {overlap:.0%} of what the network saw of {case.fixed.path}")
+    print(f"{options.output}: {len(files)} files, {case.name}_*; look at {case.name}.png")
     return files
 
 
-def _frame(path: Path, frame: int | None) -> MedicalImage:
-    # the reader passes over the number of a frame where there is but one image
-    if frame and _is_single(path):
-        raise InputError(f"{path}: holds one image, so it has no frame {frame}; leave the frame out.")
-    return read_image(path, frame)
-
-
-def _label(path: Path, moving: MedicalImage) -> MedicalImage:
-    label = read_label(path)
-    if label.array.ndim == moving.array.ndim and label.array.any():
-        still = Field(np.zeros((*moving.array.shape, moving.array.ndim), np.float32), moving.affine)
-        if not warp_image(label.array, label.affine, still, order=0).any():
-            raise InputError(f"{path}: no label of it lies in {moving.path}; give the moving image's own label map.")
-    return label
-
-
-def _is_single(path: Path) -> bool:
-    try:
-        read_image(path)
-    except InputError:
-        return False
-    return True
-
-
-def _name(options: argparse.Namespace) -> str:
-    name = options.name or stem(options.moving)
-    if not name or Path(name).name != name or name.startswith("."):
-        raise InputError(f"--name is {name!r}; give a file's name without folders.")
-    return name
-
-
-def _points(options: argparse.Namespace, dims: int) -> Points | None:
-    if options.points is None:
-        return None
-    points = read_points(options.points, options.axes)
-    if points.lps.shape[1] < dims:
-        raise InputError(f"{options.points}: points without z, but the images are 3D; add a column z.")
-    return points
-
-
-def _overrides(texts: list[str]) -> dict[str, Any]:
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not key:
-            raise InputError(f"--override {text}: give KEY=VALUE, as in center=detect.")
-        if key == "device":
-            raise InputError(f"--override {text}: give it by --device.")
-    return found
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options set in the bundle's inference config; raise InputError for one that has an option."""
+    found = parse_overrides(options.override)
+    if "device" in found:
+        raise InputError(f"--override device={found['device']}: give it by --device.")
+    return found | region_overrides(options)

@@ -74,17 +74,23 @@ class Framing:
         network_size: the grid that the region is resized to, for a network that was trained on resized images; None
             leaves native voxels.
         percentiles: of the intensities in the region that become 0 and 1.
+        spacing: of the network's voxels in mm, one number or one for each of its axes; None is the fixed image's own.
+        axes: of the network, "stored" (those of the fixed image) or "RAS".
 
     Raises:
-        InputError: a size, a centre or percentiles that make no sense.
+        InputError: a size, a centre, percentiles, a spacing or axes that make no sense.
     """
 
     crop_size: int | Sequence[int] | str | None = None
     center: str | Sequence[float] = "image"
     network_size: Sequence[int] | None = None
     percentiles: Sequence[float] = (0.0, 100.0)
+    spacing: float | Sequence[float] | None = None
+    axes: str = "stored"
 
     def __post_init__(self) -> None:
+        if self.axes not in ("stored", "RAS"):
+            raise InputError(f"axes is {self.axes!r}; give stored or RAS.")
         try:
             low, high = map(float, self.percentiles)
         except (TypeError, ValueError):
@@ -93,6 +99,20 @@ class Framing:
             raise InputError(
                 f"percentiles is {self.percentiles!r}; give two numbers from 0 to 100, the lower one first."
             )
+
+    def spacing_for(self, dims: int) -> tuple[float, ...] | None:
+        """The spacing along each of ``dims`` axes; raise InputError if it is of another number of axes, or not one."""
+        if self.spacing is None:
+            return None
+        given = [self.spacing] * dims if isinstance(self.spacing, int | float) else self.spacing
+        try:
+            lengths = tuple(float(length) for length in given)
+        except (TypeError, ValueError):
+            lengths = ()
+        if len(lengths) != dims or not all(0 < length < float("inf") for length in lengths):
+            want = f"give {dims} lengths in mm, one, or null for the fixed image's own"
+            raise InputError(f"spacing is {self.spacing!r}; {want}.")
+        return lengths
 
     def boxes(self, moving: np.ndarray, fixed: np.ndarray, dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return start and size of the region in images (i, j, ...) whose first ``dims`` axes are registered."""

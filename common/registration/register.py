@@ -1,36 +1,30 @@
-"""Register images by an open bundle: a field in space, and the method's maps on the fixed image's grid."""
+"""Register cases by an open bundle: a field in space, and the method's maps on the fixed image's grid."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..engines.inference_cases import Case
-from ..engines.inference_output import native_maps, where_covered
 from ..fields import Field, to_physical
-from ..grids import spacing_of
-from ..io.images import MedicalImage
 from .bundle import OpenBundle
-from .grids import NetworkGrid
+from .case import Case
+from .maps import maps_of
 from .tasks import Task, chunks, tasks
-
-UNCERTAINTY = "displacement_log_variance"
 
 
 @dataclass(frozen=True, eq=False)
-class Registration:
-    """What `register` found, on the fixed image's own grid.
+class Estimate:
+    """What a network found, on the fixed image's own grid.
 
     Attributes:
         field: a point p of the fixed image lies at p + u(p) in the moving image; LPS mm, 0 outside ``seen``.
-        maps: those of the method, (*spatial): "log_variance" or "score", "displacement_log_variance" (log of squared
-            voxels of the network's grid) with "uncertainty_mm" (the standard deviation of the displacement along one
-            axis), "label_uncertainty" and "segmentation"; outside ``seen`` as `write_case` has them.
+        maps: those of the method by name, (*spatial), see `maps_of`.
         seen: (*spatial) bool, what the network was shown of the fixed image, without slices of a stack that the moving
             image does not reach.
         overlap: share of that region that the moving image covers, 0 to 1.
@@ -50,45 +44,28 @@ class Registration:
     slice_axis: int | None = None
 
 
-def register(
-    bundle: OpenBundle,
-    moving: MedicalImage,
-    fixed: MedicalImage,
-    moving_label: MedicalImage | None = None,
-    slice_axis: int | None = None,
-) -> Registration:
-    """Register ``moving`` to ``fixed``, which may lie on different grids: they are matched in physical space.
+def register(bundle: OpenBundle, case: Case, slice_axis: int | None = None) -> Estimate:
+    """Register a case, whose images may lie on different grids: they are matched in physical space.
 
     Args:
-        moving_label: of the moving image, on any grid; a network with classes carries it along.
         slice_axis: of a volume that a 2D bundle registers slice by slice; None is the axis of the largest spacing.
 
     Raises:
         InputError: images that do not overlap, or that the network cannot take.
     """
-    return register_many(bundle, moving, [fixed], moving_label, slice_axis)[0]
+    return register_many(bundle, [case], slice_axis)[0]
 
 
-def register_many(
-    bundle: OpenBundle,
-    moving: MedicalImage,
-    frames: Sequence[MedicalImage],
-    moving_label: MedicalImage | None = None,
-    slice_axis: int | None = None,
-) -> list[Registration]:
-    """Register one moving image to each of ``frames``, their slices together in batches.
-
-    Frames on one grid are seen in one region, chosen by the frame that differs most from the moving image. Arguments
-    and errors as in `register`.
-    """
-    found: list[Registration] = []
-    prepared = tasks(bundle, moving, frames, moving_label, slice_axis)
-    for chunk in chunks(prepared, bundle.batch_size):
+def register_many(bundle: OpenBundle, cases: Iterable[Case], slice_axis: int | None = None) -> list[Estimate]:
+    """Register cases, their slices together in batches; see `tasks` for frames of one cine, else as `register`."""
+    found: list[Estimate] = []
+    for chunk in chunks(tasks(bundle.network, bundle.framing, cases, slice_axis), bundle.batch_size):
         start = time.perf_counter()
         preds = _predict(bundle, torch.cat([task.image for task in chunk]))
         seconds = (time.perf_counter() - start) / len(chunk)
         parts = preds.split([len(task.image) for task in chunk])
-        found += [_result(bundle, task, pred, seconds) for task, pred in zip(chunk, parts, strict=True)]
+        channels = bundle.network.channels
+        found += [estimate(task, pred, channels, seconds) for task, pred in zip(chunk, parts, strict=True)]
     return found
 
 
@@ -98,39 +75,24 @@ def _predict(bundle: OpenBundle, image: Tensor) -> Tensor:
         return torch.cat([bundle.network(part.to(bundle.device)).float().cpu() for part in image.split(size)])
 
 
-def _result(bundle: OpenBundle, task: Task, pred: Tensor, seconds: float) -> Registration:
-    case, grid, dims = task.case, task.grid, bundle.spatial_dims
-    native = case.moving.shape[:dims]
-    ddf = where_covered(case, case.region.place_field(pred[:, :dims], native), 0.0)
-    vectors = to_physical(_unbatched(ddf, grid), case.affine).astype(np.float32)
-    seen = where_covered(case, case.region.place(torch.ones_like(pred[:, :1]), native)[:, 0], 0.0)
-    return Registration(
-        field=Field(grid.back(vectors), grid.fixed.affine),
-        maps={name: grid.back(array) for name, array in _maps(bundle, task, pred).items()},
-        seen=grid.back(_unbatched(seen, grid)) > 0.5,
+def estimate(task: Task, pred: Tensor, channels: Sequence[str], seconds: float = nan) -> Estimate:
+    """Bring a prediction (S, C, *region), whose ``channels`` are named, to the fixed image's grid."""
+    pred, grid = pred.detach().float().cpu(), task.grid
+    seen = task.where_reached(task.place(torch.ones_like(pred[:, :1]))[:, 0], 0.0)
+    return Estimate(
+        field=field_of(task, pred[:, : grid.spatial_dims]),
+        maps={name: task.back(values) for name, values in maps_of(task, pred, channels).items()},
+        seen=task.back(seen) > 0.5,
         overlap=task.overlap,
         seconds=seconds,
-        network_spacing=_network_spacing(case),
+        network_spacing=task.spacing,
         network_shape=tuple(pred.shape[2:]),
         slice_axis=grid.slice_axis,
     )
 
 
-def _maps(bundle: OpenBundle, task: Task, pred: Tensor) -> dict[str, np.ndarray]:
-    """The method's maps on the turned native grid."""
-    case, channels = task.case, bundle.network.channels
-    native = case.moving.shape[: bundle.spatial_dims]
-    maps = native_maps(case, pred, channels, native)
-    if UNCERTAINTY in maps:
-        voxel = float(np.sqrt(np.mean(np.square(_network_spacing(case)))))
-        maps["uncertainty_mm"] = torch.exp(maps[UNCERTAINTY] / 2) * voxel
-    return {name: _unbatched(array, task.grid) for name, array in maps.items()}
-
-
-def _network_spacing(case: Case) -> tuple[float, ...]:
-    return tuple(step * size for step, size in zip(case.region.step, spacing_of(case.affine), strict=False))
-
-
-def _unbatched(maps: Tensor, grid: NetworkGrid) -> np.ndarray:
-    """Turn (S, ...) into (..., *turned): the slices of a stack are its last axis."""
-    return (maps[0] if grid.slice_axis is None else torch.movedim(maps, 0, -1)).numpy()
+def field_of(task: Task, ddf: Tensor) -> Field:
+    """Bring a field (S, D, *region), in the network's voxels, to the fixed image's grid, in mm."""
+    placed = task.place_field(ddf)
+    vectors = to_physical(task.stacked(placed), task.grid.turned[1]).astype(np.float32)
+    return Field(task.grid.back(vectors), task.grid.fixed.affine)

@@ -1,129 +1,177 @@
-"""What goes through the network: pairs on its grid, in the region that it sees."""
+"""What goes through the network: cases on its grid, in the region that it sees."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..engines.inference_cases import Case, to_batch
 from ..errors import InputError
-from ..grids import min_max
+from ..grids import min_max, spacing_of
 from ..io.images import MedicalImage
-from .bundle import OpenBundle
+from .case import Case, to_batch
 from .grids import NetworkGrid
-
-Box = tuple[tuple[int, ...], tuple[int, ...]]
+from .region import Framing, Region
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One pair, ready for the network.
+    """One case, ready for the network.
 
     Attributes:
-        case: of the turned native grid, see `NetworkGrid`.
+        case: what is registered.
+        grid: the network's, over the fixed image.
+        region: what the network sees, in the turned native voxels, see `NetworkGrid`.
+        image: (S, inputs, *region.shape), what it takes: S slices of a stack, 1 in 3D.
+        reached: (S,) bool, the slices that the moving image reaches; None is all.
         overlap: share of the region that the moving image covers.
-        image: (S, inputs, *region), what the network takes.
     """
 
     case: Case
     grid: NetworkGrid
-    overlap: float
+    region: Region
     image: Tensor
+    reached: Tensor | None = None
+    overlap: float = 1.0
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a moving label, if only for the network."""
+        shown = self.case.prepared
+        return self.case.label is not None or (shown is not None and shown.label is not None)
+
+    @property
+    def native(self) -> tuple[int, ...]:
+        """Shape of the turned native grid, without the axis across slices."""
+        return self.grid.turned[0][: self.grid.spatial_dims]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Mm of the network's voxels."""
+        return tuple(step * size for step, size in zip(self.region.step, spacing_of(self.grid.turned[1]), strict=False))
+
+    def place(self, values: Tensor, fill: float = 0.0) -> Tensor:
+        """Bring maps (S, C, *region.shape) to the turned native grid."""
+        return self.region.place(values, self.native, fill)
+
+    def place_field(self, ddf: Tensor) -> Tensor:
+        """Bring a field (S, D, *region.shape) there, in its voxels; nothing moves where it was not seen."""
+        return self.where_reached(self.region.place_field(ddf, self.native), 0.0)
+
+    def where_reached(self, values: Tensor, fill: float) -> Tensor:
+        """``values`` (S, ...) with ``fill`` in the slices that the moving image does not reach."""
+        if self.reached is None:
+            return values
+        reached = self.reached.view(-1, *[1] * (values.dim() - 1))
+        return torch.where(reached, values, torch.tensor(fill, dtype=values.dtype))
+
+    def stacked(self, values: Tensor) -> np.ndarray:
+        """Turn (S, ...) into (..., *turned): the slices of a stack are its last axis."""
+        return (values[0] if self.grid.slice_axis is None else torch.movedim(values, 0, -1)).numpy()
+
+    def back(self, maps: Tensor) -> np.ndarray:
+        """Turn maps (S, *turned native grid) into (*spatial) of the fixed image."""
+        return self.grid.back(self.stacked(maps))
 
 
-def tasks(
-    bundle: OpenBundle,
-    moving: MedicalImage,
-    frames: Sequence[MedicalImage],
-    moving_label: MedicalImage | None,
-    slice_axis: int | None,
-) -> Iterator[Task]:
-    """Bring one moving image and each of ``frames`` to the network; arguments and errors as in `register_many`."""
-    previous: tuple[NetworkGrid, np.ndarray, np.ndarray, np.ndarray | None, Box] | None = None
-    for number, fixed in enumerate(frames):
-        check_dimensions(moving, fixed, moving_label)
-        if previous is None or not _same(previous[0].fixed, fixed):
-            grid = NetworkGrid.over(fixed, bundle.spatial_dims, bundle.spacing, bundle.axes, slice_axis)
-            seen_moving, covered = grid.bring(moving)
-            if not covered.any():
-                raise InputError(f"{moving.path} and {fixed.path} do not overlap in space; check their headers.")
-            label = None if moving_label is None else grid.bring(moving_label, order=0)[0]
-            alike = [other for other in frames[number:] if _same(fixed, other)]
-            box = _box(bundle, grid, seen_moving, alike)
-            previous = grid, seen_moving, covered, label, box
-        yield _task(bundle, moving, fixed, *previous)
+def tasks(network: nn.Module, framing: Framing, cases: Iterable[Case], slice_axis: int | None = None) -> Iterator[Task]:
+    """Bring each case to the network.
 
+    Fixed images on one grid that follow each other with one moving image (a cine) are seen in one region, chosen by
+    the one that differs most from the moving image.
 
-def _same(first: MedicalImage, second: MedicalImage) -> bool:
-    return first.array.shape == second.array.shape and np.array_equal(first.affine, second.affine)
-
-
-def check_dimensions(moving: MedicalImage, fixed: MedicalImage, label: MedicalImage | None) -> None:
-    """Refuse images of which some have two axes and some three.
+    Args:
+        network: with ``spatial_dims``, ``inputs`` and ``num_classes`` as a `RegistrationNetwork` has them.
+        slice_axis: of a volume that a 2D network registers slice by slice; None is the axis of the largest spacing.
 
     Raises:
-        InputError: naming two of them.
+        InputError: images that do not overlap, or that the network cannot take.
     """
-    for other in (fixed, label):
-        if other is not None and other.array.ndim != moving.array.ndim:
-            raise InputError(
-                f"{moving.path} is {moving.array.ndim}D but {other.path} is {other.array.ndim}D; "
-                "give images of one kind, a 2D image as a stack of one slice."
-            )
+    for _, group in groupby(cases, key=_ground):
+        alike = list(group)
+        if alike[0].prepared is not None:
+            yield from (_prepared(network, case) for case in alike)
+        else:
+            yield from _alike(network, framing, alike, slice_axis)
 
 
-def _box(bundle: OpenBundle, grid: NetworkGrid, moving: np.ndarray, frames: Sequence[MedicalImage]) -> Box:
-    """The region of frames on one grid, chosen by the one that differs most from the moving image."""
-    chosen = grid.bring_same(frames[0])
-    if bundle.framing.center == "detect":
-        reference = min_max(moving)
-        brought = (grid.bring_same(frame) for frame in frames)
-        chosen = max(brought, key=lambda frame: float(np.abs(min_max(frame) - reference).mean()))
-    return bundle.framing.boxes(moving, chosen, grid.spatial_dims)
+def _ground(case: Case) -> tuple:
+    fixed = case.fixed
+    return id(case.moving), id(case.label), fixed.array.shape, fixed.affine.tobytes(), id(case.prepared)
 
 
-def _task(
-    bundle: OpenBundle,
-    moving: MedicalImage,
-    fixed: MedicalImage,
-    grid: NetworkGrid,
-    seen_moving: np.ndarray,
-    covered: np.ndarray,
-    label: np.ndarray | None,
-    box: Box,
-) -> Task:
-    framing, dims = bundle.framing, bundle.spatial_dims
-    shown, all_shown = (framing.cut_label(each, box).mean() for each in (covered, np.ones_like(covered)))
-    overlap = float(shown / all_shown) if all_shown else 0.0
-    if overlap == 0:
-        raise InputError(
-            f"{moving.path} and {fixed.path} do not overlap in the region at {box[0]} of size {box[1]}; "
-            "choose another center or crop_size."
+def _prepared(network: nn.Module, case: Case) -> Task:
+    shown, dims = case.prepared, network.spatial_dims
+    grid = NetworkGrid.over(case.fixed, dims, slice_axis=2 if dims == 2 and case.fixed.array.ndim == 3 else None)
+    return Task(case, grid, shown.region, _input(network, case, shown.image, shown.label))
+
+
+def _alike(network: nn.Module, framing: Framing, cases: Sequence[Case], slice_axis: int | None) -> Iterator[Task]:
+    first, dims = cases[0], network.spatial_dims
+    grid = NetworkGrid.over(first.fixed, dims, framing.spacing_for(dims), framing.axes, slice_axis)
+    moving, covered = _brought(grid, first.moving)
+    label = None if first.label is None else _brought(grid, first.label, order=0)[0]
+    box = framing.boxes(moving, _reference(framing, grid, moving, cases), dims)
+    where = f"the region at {box[0]} of size {box[1]}"
+    shown, whole = (framing.cut_label(each, box) for each in (covered, np.ones_like(covered)))
+    if not shown.any():
+        paths = f"{first.moving.path} and {first.fixed.path}"
+        raise InputError(f"{paths} do not overlap in {where}; choose another center or crop_size.")
+    seen = _seen(framing.cut(moving, box), first.moving, where)
+    seen_label = None if label is None else to_batch(framing.cut_label(label, box), dims).float()
+    for case in cases:
+        fixed = _seen(framing.cut(grid.bring_same(case.fixed), box), case.fixed, where)
+        image = torch.cat([to_batch(each, dims) for each in (seen, fixed)], dim=1)
+        yield Task(
+            case,
+            grid,
+            grid.in_turned(framing.region(box)),
+            _input(network, case, image, seen_label),
+            to_batch(shown, dims).flatten(1).any(1),
+            float(shown.mean() / whole.mean()),
         )
-    cut = [framing.cut(array, box) for array in (seen_moving, grid.bring_same(fixed))]
-    for image, values in zip((moving, fixed), cut, strict=True):
-        if not values.any():
-            where = f"the region at {box[0]} of size {box[1]}"
-            raise InputError(f"{image.path}: constant in {where}; choose another center.")
-    labels = None if label is None else to_batch(framing.cut_label(label, box), dims).float()
-    reached = to_batch(framing.cut_label(covered, box), dims).flatten(1).any(1)
-    case = Case(
-        name=moving.path.name,
-        folder="",
-        image=torch.cat([to_batch(each, dims) for each in cut], dim=1),
-        moving=np.broadcast_to(np.float32(0), grid.turned[0]),
-        moving_label=None,
-        affine=grid.turned[1],
-        region=grid.in_turned(framing.region(box)),
-        spatial_dims=dims,
-        label=labels,
-        covered=reached,
-    )
-    return Task(case, grid, overlap, case.network_input(bundle.network))
+
+
+def _brought(grid: NetworkGrid, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """An image on the network's grid, and where it is known there."""
+    array, known = grid.bring(image, order)
+    if not known.any():
+        raise InputError(f"{image.path} and {grid.fixed.path} do not overlap in space; check their headers.")
+    return array, known
+
+
+def _reference(framing: Framing, grid: NetworkGrid, moving: np.ndarray, cases: Sequence[Case]) -> np.ndarray:
+    """The fixed image that the region is chosen by: the one that differs most from the moving image."""
+    brought = (grid.bring_same(case.fixed) for case in cases)
+    if framing.center != "detect":
+        return next(brought)
+    scaled = min_max(moving)
+    return max(brought, key=lambda fixed: float(np.abs(min_max(fixed) - scaled).mean()))
+
+
+def _seen(values: np.ndarray, image: MedicalImage, where: str) -> np.ndarray:
+    if not values.any():
+        raise InputError(f"{image.path}: constant in {where}; choose another center.")
+    return values
+
+
+def _input(network: nn.Module, case: Case, image: Tensor, label: Tensor | None) -> Tensor:
+    """What ``network`` takes: ``image``, and for one of three inputs the moving label, zeros without one."""
+    if getattr(network, "inputs", 2) == 2:
+        return image
+    label = torch.zeros_like(image[:, :1]) if label is None else label
+    low, high, classes = int(label.min()), int(label.max()), network.num_classes
+    if low < 0 or high >= classes:
+        value = low if low < 0 else high
+        raise InputError(
+            f"{case.name}: the moving label holds {value}, but the network knows 0 to {classes - 1}; "
+            "renumber it, or leave it out."
+        )
+    return torch.cat([image, label.to(image)], dim=1)
 
 
 def chunks(prepared: Iterator[Task], batch_size: int) -> Iterator[list[Task]]:

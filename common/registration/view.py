@@ -9,7 +9,7 @@ import numpy as np
 
 from ..grids import RAS_TO_LPS
 from .grids import slice_axis_of
-from .outcome import Outcome
+from .outcome import Registration
 
 ENDS = ("RL", "AP", "IS")  # of the axes of LPS space, from their smaller to their larger coordinates
 TOWARDS = (1, 1, -1)  # the way an axis of space runs in a picture: to L on the right, to P or I downwards
@@ -38,13 +38,13 @@ class View:
         """The slice of ``array`` (*spatial): (rows, columns), what was seen of it."""
         return self._turned(array)[self.box]
 
-    def moved(self, outcome: Outcome) -> np.ndarray:
+    def moved(self, found: Registration) -> np.ndarray:
         """Displacement within the picture, in mm: (2, rows, columns), downwards and to the right."""
-        affine = outcome.fixed.affine
-        dims = outcome.field.dims
+        affine = found.fixed.affine
+        dims = found.field.dims
         directions = (RAS_TO_LPS @ affine)[:dims, :dims]
         directions = directions / np.linalg.norm(directions, axis=0)
-        along = [outcome.field.vectors @ directions[:, axis] * (-1 if flip else 1) for axis, flip in self.turns]
+        along = [found.field.vectors @ directions[:, axis] * (-1 if flip else 1) for axis, flip in self.turns]
         return np.stack([self.of(component) for component in along])
 
     def _turned(self, array: np.ndarray) -> np.ndarray:
@@ -54,27 +54,27 @@ class View:
         return plane[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
 
 
-def choose_view(outcome: Outcome) -> View:
+def choose_view(found: Registration) -> View:
     """The slice with most of the warped label, or else of the motion, and what was seen of it with a margin.
 
     A 2D image is shown as it is stored: where it was taken from the body, its file does not say.
     """
-    fixed, seen = outcome.fixed, outcome.registration.seen
+    fixed, seen = found.fixed, found.estimate.seen
     across, index, turns, letters = None, 0, ((1, False), (0, False)), ("",) * 4
     if fixed.array.ndim == 3:
-        across = outcome.registration.slice_axis
+        across = found.estimate.slice_axis
         across = slice_axis_of(fixed) if across is None else across
-        index = _most_telling(outcome, across)
+        index = _most_telling(found, across)
         turns, letters = _turns(fixed.affine, across)
     whole = View(across, index, turns, (slice(None), slice(None)), (1.0, 1.0), letters)
     spacing = tuple(fixed.spacing[axis] for axis, _ in turns)
     return View(across, index, turns, _box(whole.of(seen)), spacing, letters)
 
 
-def _most_telling(outcome: Outcome, across: int) -> int:
-    shown = np.zeros(outcome.field.shape) if outcome.warped_label is None else outcome.warped_label > 0
+def _most_telling(found: Registration, across: int) -> int:
+    shown = np.zeros(found.field.shape) if found.warped_label is None else found.warped_label > 0
     if not shown.any():
-        shown = np.linalg.norm(outcome.field.vectors, axis=-1) * outcome.compared
+        shown = np.linalg.norm(found.field.vectors, axis=-1) * found.compared
     return int(shown.sum(tuple(axis for axis in range(3) if axis != across)).argmax())
 
 
@@ -83,12 +83,12 @@ def _turns(affine: np.ndarray, across: int) -> tuple:
     nearest = nib.orientations.io_orientation(RAS_TO_LPS @ affine)
     axes = [axis for axis in range(3) if axis != across]
     columns, rows = sorted(axes, key=lambda axis: nearest[axis, 0])
-    found = []
+    sides = []
     for axis in (rows, columns):
         space, way = int(nearest[axis, 0]), nearest[axis, 1]
         flip = way != TOWARDS[space]
-        found.append(((axis, bool(flip)), ENDS[space][:: TOWARDS[space]]))
-    (down, vertical), (right, horizontal) = found
+        sides.append(((axis, bool(flip)), ENDS[space][:: TOWARDS[space]]))
+    (down, vertical), (right, horizontal) = sides
     return (down, right), (*horizontal, *vertical)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..registration.region import Framing
-from .matching import matched_case
+from ..registration.tasks import tasks
 from .refusal import refusing
 from .response import check_result, results_of
 from .studies import read_studies
@@ -19,9 +19,8 @@ from .studies import read_studies
 class PairOfRequest:
     """The first and only transform before the network: read the images that a request names, and frame them.
 
-    Sets ``image`` (S, inputs, *region), ``image_meta_dict`` (the native grid, as MONAI Label's writer reads it),
-    ``case``, ``channels`` (what the prediction will hold), ``result`` (which of it is wanted) and ``resampled``:
-    whether images had to be brought onto the fixed image's grid, see `matched_case`.
+    Sets ``image`` (S, inputs, *region), ``image_meta_dict`` (the fixed image's grid, as MONAI Label's writer reads
+    it), ``task``, ``channels`` (what the prediction will hold) and ``result`` (which of it is wanted).
 
     Args:
         network: the bundle's, with or without weights: what it takes and gives.
@@ -33,28 +32,22 @@ class PairOfRequest:
     """
 
     def __init__(self, network: nn.Module, framing: Framing | None = None) -> None:
-        self.spatial_dims, self.channels = network.spatial_dims, network.channels
-        self.framing, self.network = framing or Framing(), network
+        self.network, self.framing = network, framing or Framing()
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return ``data`` with the network's input in it."""
+        channels = self.network.channels
         with refusing(Path(str(data.get("image") or "")).parent):
-            wanted = check_result(data.get("result"), self.channels)
-            pair = read_studies(data, self.spatial_dims)
-            if wanted not in (given := results_of(self.channels, pair.moving_label is not None)):
+            wanted = check_result(data.get("result"), channels)
+            case = read_studies(data)
+            if wanted not in (given := results_of(channels, case.label is not None)):
                 raise InputError(f"result {wanted!r} needs a moving_label; without one there are {', '.join(given)}.")
-            case, resampled = matched_case(pair, self._framing(data), self.spatial_dims)
-            image = case.network_input(self.network)
-        native = {"spatial_shape": volume_shape(case.moving.shape), "original_affine": case.affine}
-        found = {"image": image, "image_meta_dict": native, "case": case, "fixed_image": pair.fixed.array}
-        return {**data, **found, "channels": self.channels, "result": wanted, "resampled": resampled}
+            task = next(tasks(self.network, self._framing(data), [case]))
+        native = {"spatial_shape": (*case.fixed.array.shape, 1)[:3], "original_affine": case.fixed.affine}
+        found = {"image": task.image, "image_meta_dict": native, "task": task}
+        return {**data, **found, "channels": channels, "result": wanted}
 
     def _framing(self, data: dict[str, Any]) -> Framing:
         center = data.get("center")
         center = center[0] if isinstance(center, list) and center and isinstance(center[0], str) else center
         return replace(self.framing, center=center) if center else self.framing
-
-
-def volume_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(i, j, k) of an image (i, j) or (i, j, k): a lone slice is a volume of one."""
-    return (*shape, 1)[:3]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..engines.inference_output import native_outputs
 from ..errors import InputError
-from ..fields import Field, to_physical
+from ..files import nulls
 from ..networks.channels import name_of
-from ..physical import jacobian_determinant
-from .numbers import numbers_of
+from ..registration.numbers import summary
+from ..registration.outcome import Registration
+from ..registration.register import estimate
 from .refusal import refusing
 
 MAPS = ("displacement_log_variance", "log_variance", "score", "ddf_variance", "label_uncertainty")
@@ -20,24 +20,21 @@ MAPS = ("displacement_log_variance", "log_variance", "score", "ddf_variance", "l
 class ImageOfPrediction:
     """The transform behind the network: put the result that was asked for, and nothing else, in ``pred``.
 
-    ``pred`` becomes (1, i, j, k) on the native grid, as it is to be written: nothing is left to resize. ``result``
-    becomes the numbers, see `numbers_of`, with ``shown``, the output that ``pred`` is, and ``resampled``, whether the
-    images lay on different grids (the warped image is then interpolated twice, see `matched_case`); ``outputs`` and
-    ``ddf`` hold everything else, see `native_outputs`.
+    ``pred`` becomes (1, i, j, k) on the fixed image's grid, as it is to be written: nothing is left to resize.
+    ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is; ``registration``
+    is all of it.
     """
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return ``data`` with the result in it."""
-        case, channels = data["case"], data["channels"]
+        task, channels = data["task"], data["channels"]
         with refusing():
-            outputs, ddf = native_outputs(case, data["pred"], channels)
-            outputs["jacobian"] = jacobian_determinant(Field(to_physical(ddf, case.affine), case.affine))
             chosen = map_of(data["result"], channels)
-        image = outputs[chosen]
-        numbers = numbers_of(case, data["fixed_image"], outputs, ddf)
-        numbers = {"shown": chosen, "resampled": data["resampled"], **numbers}
+            found = Registration(task.case, estimate(task, data["pred"], channels))
+            numbers = {"shown": chosen, **nulls(summary(found))}
+        image = found.images[chosen]
         image = image[..., None] if image.ndim == 2 else image
-        return {**data, "pred": image[None], "outputs": outputs, "ddf": ddf, "result": numbers}
+        return {**data, "pred": image[None], "registration": found, "result": numbers}
 
 
 def results_of(channels: Sequence[str], labelled: bool) -> list[str]:

@@ -10,22 +10,21 @@ import nibabel as nib
 
 from ..errors import InputError
 from ..files import UNREADABLE
-from ..io import read_image, read_label
-from ..io.images import ITK, NIFTI
-from ..io.pairs import NativePair
+from ..io.formats import ITK, NIFTI
+from ..io.images import read_image, read_label
+from ..registration.case import Case
 
 LABELS = ("labels/final", "labels/original", "")
 """Where the label maps of a studies folder are: where MONAI Label keeps them, or beside the images."""
 
 
-def read_studies(data: dict[str, Any], spatial_dims: int) -> NativePair:
+def read_studies(data: dict[str, Any]) -> Case:
     """Read the images of a request: ``image`` is moving; fixed is the image ``fixed``, or a frame of the same cine.
 
     Args:
         data: ``image`` (a path), and of the request ``fixed`` and ``moving_label`` (ids), ``moving_frame`` and
             ``fixed_frame`` (of a file with four axes, counted from 0; the first unless given). What is None or empty
             is not given.
-        spatial_dims: 2 takes an image (i, j) or a stack (i, j, slice), 3 a volume.
 
     Raises:
         InputError: an unknown id, a frame that is not there or is both, or a file that cannot be used.
@@ -40,9 +39,7 @@ def read_studies(data: dict[str, Any], spatial_dims: int) -> NativePair:
     label = None
     if not _missing(data, "moving_label"):
         label = read_label(find(path.parent, data["moving_label"], "moving_label", LABELS))
-    pair = NativePair(read_image(path, frames[0]), read_image(other, frames[1]), label)
-    _check_shapes(pair, spatial_dims)
-    return pair
+    return Case(read_image(path, frames[0]), read_image(other, frames[1]), label, frames=frames)
 
 
 def find(folder: Path, name: Any, what: str, places: Sequence[str]) -> Path:
@@ -100,13 +97,3 @@ def _check_frames(path: Path, frames: tuple[int | None, int | None]) -> None:
     if frames[0] == frames[1]:
         way_out = "give moving_frame and fixed_frame, or `fixed`, the id of another image"
         raise InputError(f"{path}: frame {frames[0]} would be both moving and fixed; {way_out}.")
-
-
-def _check_shapes(pair: NativePair, spatial_dims: int) -> None:
-    for image in (pair.moving, pair.fixed):
-        shape = list(image.array.shape)
-        if spatial_dims == 3 and (len(shape) == 2 or min(shape) < 2):
-            raise InputError(f"{image.path}: shape {shape} is no volume; ask a model of 2D images.")
-    if min(pair.fixed.array.shape[:2]) < 2:
-        shape = list(pair.fixed.array.shape)
-        raise InputError(f"{pair.fixed.path}: shape {shape} is no stack of slices (i, j, slice); reorder its axes.")

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.fields import to_physical, to_voxels
+from common.fields import Field, to_physical, to_voxels
 from common.files import save_image
-from common.io import read_displacement, write_displacement
+from common.io import read_field, write_field
 from common.spatial import warp
 
 
@@ -69,7 +69,7 @@ def volume(folder: Path, affine: np.ndarray) -> np.ndarray:
     moving = image_in_zeros(shape)
     ddf = np.stack([smooth(shape, size, seed) for seed, size in enumerate((2.5, 2.0, 1.5))])
     save_image(folder / "moving.nii.gz", moving, affine)
-    write_displacement(folder / "field.nii.gz", ddf, affine)
+    write_field(folder / "field.nii.gz", Field(to_physical(ddf, affine), affine))
     ours = warp(torch.tensor(moving)[None, None], torch.tensor(ddf)[None])[0, 0].numpy()
     assert np.abs(ours - moving).max() > 0.3
     return ours
@@ -94,7 +94,7 @@ def test_itk_warps_a_stack_slice_by_slice_as_we_do(itk, tmp_path: Path, oblique:
     moving = image_in_zeros(shape)
     ddf = np.stack([smooth(shape, 3.0, 5), smooth(shape, 2.0, 6)])
     save_image(tmp_path / "moving.nii.gz", moving, oblique)
-    write_displacement(tmp_path / "field.nii.gz", ddf, oblique)
+    write_field(tmp_path / "field.nii.gz", Field(to_physical(ddf, oblique), oblique))
     ours = warp(torch.tensor(moving).movedim(2, 0)[:, None], torch.tensor(ddf).movedim(3, 0))[:, 0]
     theirs = warped_by_itk(itk, tmp_path / "moving.nii.gz", tmp_path / "field.nii.gz")
     np.testing.assert_allclose(theirs, ours.movedim(0, 2).numpy(), atol=2e-4)
@@ -106,7 +106,7 @@ def test_itk_warps_a_2d_image_as_we_do(itk, tmp_path: Path) -> None:
     moving = image_in_zeros((20, 17))
     ddf = np.stack([smooth((20, 17), 3.0, 5), smooth((20, 17), 2.0, 6)])
     save_image(tmp_path / "moving.nii.gz", moving, affine)
-    write_displacement(tmp_path / "field.nii.gz", ddf, affine)
+    write_field(tmp_path / "field.nii.gz", Field(to_physical(ddf, affine), affine))
     ours = warp(torch.tensor(moving)[None, None], torch.tensor(ddf)[None])[0, 0].numpy()
     theirs = warped_by_itk(itk, tmp_path / "moving.nii.gz", tmp_path / "field.nii.gz")
     np.testing.assert_allclose(theirs, ours, atol=2e-4)
@@ -115,7 +115,9 @@ def test_itk_warps_a_2d_image_as_we_do(itk, tmp_path: Path) -> None:
 def test_a_stored_vector_is_in_lps_millimetres(tmp_path: Path) -> None:
     ddf = np.zeros((3, 4, 5, 6), np.float32)
     ddf[0], ddf[1], ddf[2] = 1, 2, 3
-    write_displacement(tmp_path / "field.nii.gz", ddf, np.diag([2.0, 3.0, 4.0, 1.0]))
+    write_field(
+        tmp_path / "field.nii.gz", Field(to_physical(ddf, np.diag([2.0, 3.0, 4.0, 1.0])), np.diag([2.0, 3.0, 4.0, 1.0]))
+    )
     image = nib.load(tmp_path / "field.nii.gz")
     assert image.shape == (4, 5, 6, 1, 3)
     assert image.header["intent_code"] == 1007
@@ -126,22 +128,24 @@ def test_a_stored_vector_is_in_lps_millimetres(tmp_path: Path) -> None:
 def test_voxels_come_back_from_the_file(tmp_path: Path, oblique: np.ndarray, shape: tuple[int, ...]) -> None:
     ddf = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     np.testing.assert_allclose(to_voxels(to_physical(ddf, oblique), oblique)[: shape[0]], ddf, atol=1e-5)
-    write_displacement(tmp_path / "field.nii.gz", ddf, oblique)
-    read, affine = read_displacement(tmp_path / "field.nii.gz")
+    write_field(tmp_path / "field.nii.gz", Field(to_physical(ddf, oblique), oblique))
+    field = read_field(tmp_path / "field.nii.gz")
+    read = to_voxels(field.vectors, field.affine)
     np.testing.assert_allclose(read[: shape[0]], ddf, atol=1e-4)
     np.testing.assert_allclose(read[shape[0] :], 0, atol=1e-4)
-    np.testing.assert_allclose(affine, oblique, atol=1e-4)
+    np.testing.assert_allclose(field.affine, oblique, atol=1e-4)
 
 
 def test_a_lone_slice_is_stored_twice_and_read_once(tmp_path: Path, oblique: np.ndarray) -> None:
     ddf = np.random.default_rng(1).normal(size=(2, 6, 5, 1)).astype(np.float32)
-    write_displacement(tmp_path / "field.nii.gz", ddf, oblique)
+    write_field(tmp_path / "field.nii.gz", Field(to_physical(ddf, oblique), oblique))
     assert nib.load(tmp_path / "field.nii.gz").shape == (6, 5, 2, 1, 3)
-    np.testing.assert_allclose(read_displacement(tmp_path / "field.nii.gz", slices=1)[0][:2], ddf, atol=1e-4)
+    field = read_field(tmp_path / "field.nii.gz")
+    np.testing.assert_allclose(to_voxels(field.vectors, field.affine)[:2], ddf, atol=1e-4)
 
 
 def test_an_image_is_no_field(write) -> None:
     with pytest.raises(InputError, match=r"image.nii.gz: shape \[4, 4, 4\] is not that of a displacement field"):
-        read_displacement(write("image.nii.gz", np.zeros((4, 4, 4), np.float32)))
+        read_field(write("image.nii.gz", np.zeros((4, 4, 4), np.float32)))
     with pytest.raises(InputError, match="absent.nii.gz: cannot be read"):
-        read_displacement("absent.nii.gz")
+        read_field("absent.nii.gz")

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError
 from common.grids import nifti_affine
-from common.io import read_image, read_label, read_pair, stem
+from common.io import read_image, read_label, stem
 
 Write = Callable[..., Path]
 
@@ -114,30 +114,6 @@ def test_labels_are_whole_numbers(write: Write, image: np.ndarray) -> None:
     assert read_label(write("many.nii", np.full((4, 4, 4), 1000, np.int16))).array.max() == 1000
     with pytest.raises(InputError, match="image.nii: a label map has whole numbers only"):
         read_label(write("image.nii", image))
-
-
-def test_a_pair_must_share_its_grid(write: Write, image: np.ndarray, oblique: np.ndarray) -> None:
-    moving = write("moving.nii", image, oblique)
-    assert read_pair(moving, write("fixed.nii", image[::-1], oblique)).fixed.array.shape == (7, 6, 5)
-    with pytest.raises(InputError, match=r"moving.nii has shape \[7, 6, 5\] but .*short.nii has .*tools.register"):
-        read_pair(moving, write("short.nii", image[..., 1:], oblique))
-    away = oblique.copy()
-    away[0, 3] += 4
-    with pytest.raises(InputError, match=r"moving.nii lies at origin \[10.0.*away.nii at origin \[14.0.*resample"):
-        read_pair(moving, write("away.nii", image, away))
-    with pytest.raises(InputError, match="label.nii has"):
-        read_pair(moving, moving, write("label.nii", np.zeros((2, 2, 2), np.uint8), oblique))
-
-
-def test_a_pair_must_fit_the_network(write: Write, image: np.ndarray) -> None:
-    flat, thin = write("flat.nii", image[..., 0]), write("thin.nii", image[..., :1])
-    for path in (flat, thin):
-        assert read_pair(path, path, spatial_dims=2).moving.array.shape[:2] == (7, 6)
-        with pytest.raises(InputError, match="use a bundle with spatial_dims 2"):
-            read_pair(path, path, spatial_dims=3)
-    row = write("row.nii", image[:1])
-    with pytest.raises(InputError, match="no stack of slices"):
-        read_pair(row, row, spatial_dims=2)
 
 
 def test_a_stem_has_no_format() -> None:

@@ -85,7 +85,7 @@ def test_points_are_found_and_moved(tmp_path: Path, name: str) -> None:
     expected = TRIANGLES if name.endswith(".stl") else CORNERS
     points = read_points(source, axes_of(name))
     np.testing.assert_allclose(points.lps, expected)
-    moved = write_points(tmp_path / f"moved_{name}", source, points, points.lps + [1.5, -2.25, 1000])
+    moved = write_points(tmp_path / f"moved_{name}", points, points.lps + [1.5, -2.25, 1000])
     again = read_points(moved, axes_of(name))
     np.testing.assert_allclose(again.lps, expected + [1.5, -2.25, 1000])
 
@@ -123,7 +123,7 @@ def test_ras_is_turned_and_turned_back(tmp_path: Path) -> None:
         source.write_bytes(content)
         points = read_points(source, "RAS" if name == "a.csv" else None)
         np.testing.assert_allclose(points.lps, CORNERS * [-1, -1, 1])
-        moved = write_points(tmp_path / f"moved_{name}", source, points, points.lps + [0, 0, 1])
+        moved = write_points(tmp_path / f"moved_{name}", points, points.lps + [0, 0, 1])
         np.testing.assert_allclose(read_points(moved, "RAS").lps, CORNERS * [-1, -1, 1] + [0, 0, 1])
 
 
@@ -141,7 +141,7 @@ def test_itk_reads_the_moved_mesh(itk, tmp_path: Path) -> None:
     for name in ("text.vtk", "binary.vtk"):
         (tmp_path / name).write_bytes(FILES[name].replace(b"POINT_DATA 4\nSCALARS a float\n", b""))
         points = read_points(tmp_path / name)
-        moved = write_points(tmp_path / f"moved_{name}", tmp_path / name, points, points.lps + [1, 2, 3])
+        moved = write_points(tmp_path / f"moved_{name}", points, points.lps + [1, 2, 3])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mesh = itk.meshread(str(moved), itk.F)
@@ -186,7 +186,7 @@ def test_bad_points_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(LISTS["table.csv"])
     points = read_points(tmp_path / "a.csv", "LPS")
     with pytest.raises(InputError, match=r"points keep their format; give a name with \.csv"):
-        write_points(tmp_path / "a.vtk", tmp_path / "a.csv", points, points.lps)
+        write_points(tmp_path / "a.vtk", points, points.lps)
     with pytest.raises(InputError, match="no such file"):
         read_points(tmp_path / "absent.csv")
     assert is_points("a.CSV") and is_points("a.mrk.json") and not is_points("a.json") and not is_points("a.nii.gz")

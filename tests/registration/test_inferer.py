@@ -6,19 +6,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from inference import Constant, infer, prepared_from
+from inference import Constant, infer, names_of, prepared_from
 from monai.bundle import ConfigWorkflow
 from monai.bundle.properties import InferProperties
 
-from common.engines.inference import RegistrationInference
-from common.engines.inference_cases import PairsToRegister
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
+from common.fields import to_voxels
 from common.files import save_image
 from common.grids import crop_affine, min_max
-from common.io import read_displacement, save_weights
+from common.io import read_field, save_weights
 from common.networks import VoxelMorph
 from common.networks.registration import RegistrationNetwork
+from common.registration.inference import RegistrationInference
+from common.registration.pairs import PairsToRegister
 from common.registration.region import Framing
 
 
@@ -41,21 +42,27 @@ def test_a_stack_is_registered_in_its_region_and_written_on_its_grid(
     expected[region] = np.roll(label, -2, 0)[region]
     np.testing.assert_array_equal(written["moving_warped_label"], expected)
     assert written["moving_warped_label"].dtype == np.uint8
-    ddf, field_affine = read_displacement(tmp_path / "out" / "moving_displacement.nii.gz")
+    ddf, field_affine = in_voxels(tmp_path / "out" / "moving_displacement.nii.gz")
     inside = np.zeros(moving.shape)
     inside[region] = 2
     np.testing.assert_allclose(ddf, [inside, 0 * inside, 0 * inside], atol=1e-5)
     np.testing.assert_allclose(field_affine, affine, atol=1e-5)
     np.testing.assert_array_equal(written["moving_log_variance"], np.where(inside > 0, -5, 0))
-    for path in (tmp_path / "out").iterdir():
+    for path in (tmp_path / "out").glob("*.nii.gz"):
         np.testing.assert_allclose(nib.load(path).affine, affine, atol=1e-5)
+
+
+def in_voxels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A written field in voxels, (D, *spatial), and its affine."""
+    field = read_field(path)
+    return to_voxels(field.vectors, field.affine), field.affine
 
 
 def test_a_region_beyond_the_image_is_padded(tmp_path: Path, files: dict[str, Path]) -> None:
     network = Constant((0.0, 1.0), "score", 0.5)
     written = infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], name="x")
     assert network.seen[-1].shape == (4, 2, 128, 128)
-    assert set(written) == {"x_warped", "x_score", "x_displacement"}
+    assert set(written) == names_of("x", "score")
     assert (written["x_score"] == 0.5).all()
     assert written["x_displacement"].shape == (37, 30, 4, 1, 3)
 
@@ -64,7 +71,7 @@ def test_a_volume_of_odd_size_goes_through_a_real_network(tmp_path: Path, files:
     torch.manual_seed(0)
     network = RegistrationNetwork(VoxelMorph(spatial_dims=3))
     written = infer(network, tmp_path / "out", **files)
-    assert set(written) == {"moving_warped", "moving_warped_label", "moving_displacement"}
+    assert set(written) == names_of("moving", "warped_label")
     assert written["moving_warped"].shape == (37, 30, 4)
 
 
@@ -82,7 +89,7 @@ def test_a_resized_region_moves_native_voxels(tmp_path: Path, files: dict[str, P
     framing = Framing("all", network_size=(74, 15))
     infer(network, tmp_path / "out", moving=files["moving"], fixed=files["fixed"], framing=framing)
     assert network.seen[-1].shape == (4, 2, 74, 15)
-    ddf, _ = read_displacement(tmp_path / "out" / "moving_displacement.nii.gz")
+    ddf, _ = in_voxels(tmp_path / "out" / "moving_field.nii.gz")
     np.testing.assert_allclose(ddf[0], 0.5, atol=1e-5)
     np.testing.assert_allclose(ddf[1], -4.0, atol=1e-5)
 
@@ -96,14 +103,16 @@ def test_input_that_cannot_be_registered_is_refused(tmp_path: Path, files: dict[
     flat[0, 0] = 2
     save_image(tmp_path / "flat.nii.gz", flat, nib.load(files["moving"]).affine)
     with pytest.raises(InputError, match="flat.nii.gz: constant in the region"):
-        PairsToRegister(files["moving"], tmp_path / "flat.nii.gz", framing=Framing(8))
+        infer(
+            Constant((0.0, 0.0)), tmp_path, moving=files["moving"], fixed=tmp_path / "flat.nii.gz", framing=Framing(8)
+        )
     with pytest.raises(InputError, match="spatial_dims is 2 but the network is 3D"):
         RegistrationInference("cpu", Constant((0.0,) * 3), PairsToRegister(files["moving"], files["fixed"]), tmp_path)
 
 
 def test_an_output_folder_that_cannot_be_made_is_named(tmp_path: Path, files: dict[str, Path]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="moving_warped.nii.gz: cannot be written"):
+    with pytest.raises(InputError, match="file/out: cannot be written to"):
         infer(Constant((0.0, 0.0)), tmp_path / "file" / "out", moving=files["moving"], fixed=files["fixed"])
 
 
@@ -161,7 +170,7 @@ network_def:
   _target_: common.networks.registration.RegistrationNetwork
   estimator: {{_target_: common.networks.VoxelMorph, spatial_dims: 2}}
 dataset:
-  _target_: common.engines.inference_cases.PairsToRegister
+  _target_: common.registration.pairs.PairsToRegister
   moving: "@moving"
   fixed: "@fixed"
   moving_label: "@moving_label"
@@ -174,7 +183,7 @@ dataset:
 inferer:
   _target_: common.engines.inferer.BatchInferer
 evaluator:
-  _target_: common.engines.inference.RegistrationInference
+  _target_: common.registration.inference.RegistrationInference
   device: "@device"
   network: "@network_def"
   dataset: "@dataset"
@@ -206,4 +215,4 @@ def test_a_bundle_config_has_what_monai_asks_for_and_runs(tmp_path: Path, files:
     assert [key for key in required if key not in workflow.parser] == []
     workflow.run()
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"moving_warped.nii.gz", "moving_displacement.nii.gz"}
+    assert names == {f"{name}.nii.gz" for name in names_of("moving")} | {"moving.json", "moving.png"}

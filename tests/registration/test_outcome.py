@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -17,40 +18,39 @@ from common.errors import InputError
 from common.fields import Field
 from common.io import MedicalImage, read_field
 from common.io.points import read_points
-from common.registration import outputs, picture
+from common.registration import picture
 from common.registration.bundle import open_bundle
-from common.registration.outcome import Outcome, _correlation, _points, _region, about, numbers
-from common.registration.outputs import check_format, write_outcome
+from common.registration.case import Case
+from common.registration.numbers import _correlation, _points, _region
+from common.registration.outcome import By, Registration
+from common.registration.outputs import check_format
 from common.registration.picture import draw
-from common.registration.register import Registration, register
+from common.registration.register import Estimate, register
 from common.registration.view import choose_view
 
+BY = By("toy", "1.2.3", None, "cpu")
 SHAPE, AFFINE = (40, 42, 44), grid_around((40, 42, 44), (1.0, 1.0, 1.0))
 
 
-def of_field(vectors: np.ndarray, affine: np.ndarray = AFFINE, **more: object) -> Outcome:
+def of_field(vectors: np.ndarray, affine: np.ndarray = AFFINE, **more: object) -> Registration:
     """An outcome of images of noise under a given field."""
     shape, rng = vectors.shape[:-1], np.random.default_rng(0)
     images = [MedicalImage(rng.random(shape).astype(np.float32), affine, Path(f"{n}.nii")) for n in ("a", "b")]
     seen = more.pop("seen", np.ones(shape, bool))
-    return Outcome(*images, Registration(Field(vectors, affine), {}, seen, 1.0, 0.1, (1.0,), (8,), **more))
+    return Registration(Case(*images), Estimate(Field(vectors, affine), {}, seen, 1.0, 0.1, (1.0,), (8,), **more), BY)
 
 
 @pytest.fixture
-def outcome(tmp_path: Path) -> Outcome:
+def outcome(tmp_path: Path) -> Registration:
     moving, fixed = blob(SHAPE, AFFINE, PLACE + MOTION, "moving"), blob(SHAPE, AFFINE, PLACE, "fixed")
     label = MedicalImage((moving.array > 50).astype(np.int32) * 300, AFFINE, Path("label.nii.gz"))
-    found = register(open_bundle(toy_bundle(tmp_path / "toy")), moving, fixed)
     (tmp_path / "points.csv").write_text("name,x,y,z\nblob," + ",".join(str(v) for v in PLACE + MOTION) + "\n")
-    return Outcome(moving, fixed, found, label, read_points(tmp_path / "points.csv", "LPS"))
+    case = Case(moving, fixed, label, read_points(tmp_path / "points.csv", "LPS"))
+    return Registration(case, register(open_bundle(toy_bundle(tmp_path / "toy")), case), BY)
 
 
-def report_of(outcome: Outcome, tmp_path: Path) -> dict[str, object]:
-    return about(outcome, open_bundle(tmp_path / "toy")) | numbers(outcome)
-
-
-def test_a_translation_has_the_numbers_of_one(outcome: Outcome) -> None:
-    found = numbers(outcome)
+def test_a_translation_has_the_numbers_of_one(outcome: Registration) -> None:
+    found = outcome.numbers
     length = np.linalg.norm(MOTION)
     assert found["displacement_mm"]["mean"] == pytest.approx(length, abs=0.05)
     assert found["folding_percent"] == 0
@@ -72,10 +72,10 @@ def test_folds_are_counted_but_not_those_at_the_rim() -> None:
     vectors[seen] = (6.0, 0, 0)  # jumps to 0 at the rim, where x - 6 folds
     outcome = of_field(vectors, grid_around((20, 20, 20), (1, 1, 1)), seen=seen)
     assert (outcome.jacobian <= 0).any()
-    assert numbers(outcome)["folding_percent"] == 0
+    assert outcome.numbers["folding_percent"] == 0
     vectors[8:12, 9:11, 9:11, 0] = np.array([12.0, 6, 0, -6])[::-1, None, None]
     outcome = of_field(vectors, grid_around((20, 20, 20), (1, 1, 1)), seen=seen)
-    assert numbers(outcome)["folding_percent"] > 0
+    assert outcome.numbers["folding_percent"] > 0
 
 
 def test_a_slice_of_a_stack_counts_beside_one_that_was_not_seen() -> None:
@@ -97,7 +97,7 @@ def test_outside_of_the_moving_image_is_its_smallest_value() -> None:
     outcome = of_field(vectors, grid_around((8, 8), (1.0, 1.0)))
     assert (outcome.warped == 0).all()
     outcome.moving.array[2, 3] = -1000.0
-    assert (Outcome(outcome.moving, outcome.fixed, outcome.registration).warped == -1000).all()
+    assert (replace(outcome).warped == -1000).all()
 
 
 def test_the_correlation_of_a_stack_weighs_slices_by_what_is_compared_of_them() -> None:
@@ -109,8 +109,8 @@ def test_the_correlation_of_a_stack_weighs_slices_by_what_is_compared_of_them() 
     assert _correlation(*ours, mask, 2) == pytest.approx((100 * alike + 400 * other) / 500, abs=1e-6)
 
 
-def test_a_point_that_was_not_seen_has_no_uncertainty(outcome: Outcome) -> None:
-    outcome.registration.seen[:] = False
+def test_a_point_that_was_not_seen_has_no_uncertainty(outcome: Registration) -> None:
+    outcome.estimate.seen[:] = False
     found = _points(outcome)
     assert found["seen"] == [False] and np.isnan(found["uncertainty_mm"]).all()
 
@@ -144,15 +144,14 @@ def test_what_the_network_saw_is_told() -> None:
     seen = np.zeros((9, 8, 4), bool)
     seen[2:7, 3:8, 1:] = True
     found = of_field(np.zeros((9, 8, 4, 3)), grid_around((9, 8, 4), (1, 1, 6)), seen=seen, slice_axis=2)
-    assert _region(found.registration.seen) == {"first": [2, 3, 1], "shape": [5, 5, 3]}
+    assert _region(found.estimate.seen) == {"first": [2, 3, 1], "shape": [5, 5, 3]}
     assert _region(np.zeros((3, 4), bool)) == {"first": [0, 0], "shape": [0, 0]}
 
 
-def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -> None:
-    report = report_of(outcome, tmp_path)
+def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Registration) -> None:
     for format in ("nifti", "l2r"):
         folder = tmp_path / format
-        files = write_outcome(outcome, report, folder, "a", format, tmp_path / "points.csv")
+        files = outcome.save(folder, "a", format)
         names = {path.name for path in files}
         images = ("warped", "warped_label", "jacobian", "uncertainty_mm", "displacement_log_variance", "seen")
         assert names == {f"a_{each}.nii.gz" for each in images} | {
@@ -166,42 +165,42 @@ def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Outcome) -
     assert "blob,2.9" in (folder / "a_points.csv").read_text() or "blob,3" in (folder / "a_points.csv").read_text()
     written = json.loads((folder / "a.json").read_text())
     assert written["bundle"]["version"] == "1.2.3"
-    seen = outcome.registration.seen
+    seen = outcome.estimate.seen
     np.testing.assert_array_equal(nib.load(folder / "a_seen.nii.gz").dataobj, seen)
     assert written["network"]["seen_percent"] == pytest.approx(100 * seen.mean())
     assert all(0 < n <= size for n, size in zip(written["network"]["region"]["shape"], SHAPE, strict=True))
 
 
-def test_a_number_that_cannot_be_computed_is_null(tmp_path: Path, outcome: Outcome) -> None:
-    report = report_of(outcome, tmp_path) | {"folding_percent": float("nan")}
-    write_outcome(outcome, report, tmp_path / "out", "a")
+def test_a_number_that_cannot_be_computed_is_null(tmp_path: Path, outcome: Registration) -> None:
+    outcome.numbers["folding_percent"] = float("nan")
+    outcome.save(tmp_path / "out", "a")
     assert json.loads((tmp_path / "out" / "a.json").read_text())["folding_percent"] is None
 
 
-def test_nothing_is_left_of_what_fails(tmp_path: Path, outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_of_what_fails(tmp_path: Path, outcome: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bytes:
         raise RuntimeError("stop")
 
-    monkeypatch.setattr(outputs, "draw", fail)
+    monkeypatch.setattr(picture, "draw", fail)
     with pytest.raises(RuntimeError, match="stop"):
-        write_outcome(outcome, {}, tmp_path / "out", "a")
+        outcome.save(tmp_path / "out", "a")
     assert list((tmp_path / "out").iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file: cannot be written to"):
-        write_outcome(outcome, {}, tmp_path / "file", "a")
+        outcome.save(tmp_path / "file", "a")
     with pytest.raises(InputError, match="format 'dicom' is unknown; choose one of nifti"):
         check_format("dicom", 3)
     with pytest.raises(InputError, match="l2r"):
         check_format("l2r", 2)
 
 
-def test_the_picture_can_be_opened(tmp_path: Path, outcome: Outcome) -> None:
-    content = draw(outcome, report_of(outcome, tmp_path))
+def test_the_picture_can_be_opened(tmp_path: Path, outcome: Registration) -> None:
+    content = draw(outcome)
     (tmp_path / "a.png").write_bytes(content)
     picture = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
     assert 800 < picture.shape[1] < 2000 and 800 < picture.shape[0] < 2500
     assert picture.std() > 20
-    assert draw(outcome, report_of(outcome, tmp_path)) == content
+    assert draw(outcome) == content
 
 
 def test_slices_across_another_axis_have_the_head_on_top() -> None:

@@ -1,4 +1,4 @@
-"""common.engines.RegistrationInference with path_steps: the way to the warped image as a series on the native grid."""
+"""RegistrationInference with path_steps: the way to the warped image as a series on the native grid."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import torch
 from monai.engines import SupervisedEvaluator
 from torch import nn
 
-from common.engines import BatchInferer, Framing, PairsToRegister, RegistrationInference
+from common.engines import BatchInferer
 from common.errors import InputError
 from common.networks import DiffuseMorph, RegistrationNetwork, VoxelMorph
+from common.registration.inference import RegistrationInference
+from common.registration.pairs import PairsToRegister
+from common.registration.region import Framing
 
 AFFINE = np.array([[-1.5, 0, 0, 40], [0, 1.5, 0, -20], [0, 0, 8, 5], [0, 0, 0, 1.0]])
 
@@ -38,7 +41,9 @@ def pair(folder: Path, shape: tuple[int, ...]) -> dict[str, Path]:
 def register(folder: Path, shape: tuple[int, ...], dims: int, net: nn.Module, steps: int) -> RegistrationInference:
     framing = Framing(crop_size=[20] * dims if dims == 2 else "all")
     dataset = PairsToRegister(**pair(folder, shape), spatial_dims=dims, framing=framing)
-    inference = RegistrationInference("cpu", net, dataset, folder / "out", inferer=BatchInferer(2), path_steps=steps)
+    inference = RegistrationInference(
+        "cpu", net, dataset, folder / "out", inferer=BatchInferer(2), path_steps=steps, picture=False
+    )
     inference.run()
     return inference
 
@@ -49,7 +54,7 @@ def test_a_series_on_the_native_grid_that_ends_at_the_warped_image(
 ) -> None:
     inference = register(tmp_path, shape, dims, network(dims), steps=3)
     file = tmp_path / "out" / "moving_path.nii.gz"
-    assert inference.files[-1] == file
+    assert file in inference.files
     series, warped = nib.load(file), nib.load(tmp_path / "out" / "moving_warped.nii.gz")
     values, last = series.get_fdata(), warped.get_fdata().reshape(*shape[:2], -1)
     assert series.shape == (*last.shape, 3)

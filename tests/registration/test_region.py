@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inference import Constant
 
-from common.engines.inference_cases import PairsToRegister, native_region
 from common.errors import InputError
 from common.grids import crop_affine, resample, resize, resize_affine
+from common.registration.api import case_of_files
+from common.registration.case import native_region
 from common.registration.region import Framing, Region, detect_centre
+from common.registration.tasks import tasks
 
 
 def test_a_linear_field_survives_the_way_back_to_the_native_grid() -> None:
@@ -83,7 +86,7 @@ def test_a_framing_that_makes_no_sense_is_refused(
     files: dict[str, Path], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        PairsToRegister(files["moving"], files["fixed"], framing=Framing(**options))
+        next(tasks(Constant((0.0, 0.0)), Framing(**options), [case_of_files(files["moving"], files["fixed"])]))
 
 
 def test_a_center_from_the_command_line_is_read() -> None:

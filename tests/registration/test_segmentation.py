@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from toy_task import SIZE, SUBJECTS, ball, save
 
 from common.data import prepared
-from common.engines import AtlasSegmentation, ImagesToSegment
 from common.errors import InputError
 from common.io import save_weights
 from common.labels import one_hot
 from common.networks import EnsembleNetwork, RegistrationNetwork, VoxelMorph
+from common.registration.segment import AtlasSegmentation, ImagesToSegment
 from tools.prepare.__main__ import main
 
 
@@ -73,8 +73,8 @@ def test_an_atlas_itself_gets_its_own_label(
 
 def test_a_file_is_prepared_as_its_set_was(source: Path, atlas_dir: Path) -> None:
     for name in SUBJECTS:
-        case = ImagesToSegment(source / f"imagesTr/{name}.nii.gz", atlas_dir)[0]["case"]
-        np.testing.assert_array_equal(case.image[0, 1], values(nib.load(atlas_dir / f"images/{name}.nii.gz")))
+        task = ImagesToSegment(source / f"imagesTr/{name}.nii.gz", atlas_dir)[0]["task"]
+        np.testing.assert_array_equal(task.image[0, 1], values(nib.load(atlas_dir / f"images/{name}.nii.gz")))
 
 
 def test_an_image_of_another_grid_is_segmented_on_its_own(atlas_dir: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from common.errors import InputError
 from common.serving.studies import find, frames_of, read_studies
 
 
-def ask(studies: Path, name: str, dims: int = 2, **request: Any) -> Any:
-    return read_studies({"image": str(studies / f"{name}.nii.gz"), **request}, dims)
+def ask(studies: Path, name: str, **request: Any) -> Any:
+    return read_studies({"image": str(studies / f"{name}.nii.gz"), **request})
 
 
 def stored(path: Path) -> np.ndarray:
@@ -24,7 +24,7 @@ def stored(path: Path) -> np.ndarray:
 def test_fixed_is_another_image_of_the_folder(studies: Path) -> None:
     pair = ask(studies, "a", fixed="b", moving_frame=0, fixed_frame="", moving_label="")
     assert np.array_equal(pair.moving.array, stored(studies / "a.nii.gz"))
-    assert np.array_equal(pair.fixed.array, stored(studies / "b.nii.gz")) and pair.moving_label is None
+    assert np.array_equal(pair.fixed.array, stored(studies / "b.nii.gz")) and pair.label is None
 
 
 @pytest.mark.parametrize(("asked", "frames"), [({"moving_frame": 4, "fixed_frame": "1"}, (4, 1)),
@@ -43,7 +43,7 @@ def test_a_frame_can_be_registered_to_an_image(studies: Path) -> None:
 
 
 def test_a_label_is_the_servers_own_or_lies_beside_the_image(studies: Path) -> None:
-    own, beside = (ask(studies, "a", fixed="b", moving_label=name).moving_label.array for name in ("a", "a_seg"))
+    own, beside = (ask(studies, "a", fixed="b", moving_label=name).label.array for name in ("a", "a_seg"))
     assert set(np.unique(own)) == {0, 1} and np.array_equal(beside, 2 * own)
 
 
@@ -81,14 +81,6 @@ def test_a_request_that_means_nothing_is_refused_in_one_line(
     with pytest.raises(InputError) as error:
         ask(studies, name, **asked)
     assert line in str(error.value) and "\n" not in str(error.value)
-
-
-def test_a_volume_is_asked_of_a_network_of_volumes(studies: Path, tmp_path: Path) -> None:
-    assert ask(studies, "a", dims=3, fixed="b").moving.array.shape == (40, 36, 3)
-    for name in ("one", "two"):
-        nib.save(nib.Nifti1Image(stored(studies / "a.nii.gz")[..., :1], np.eye(4)), tmp_path / f"{name}.nii.gz")
-    with pytest.raises(InputError, match="no volume"):
-        ask(tmp_path, "one", dims=3, fixed="two")
 
 
 @pytest.mark.parametrize("name", ["../a", "labels/final/a", "/etc/passwd", "a\0", "..\\a", "", "..", None, {"a": 1}])

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from common.data.prepared import Dataset, write
-from common.engines.inference import RegistrationInference
-from common.engines.inference_cases import PairsToRegister
 from common.files import save_image
 from common.grids import crop_affine, crop_or_pad, min_max
+from common.registration.inference import RegistrationInference
+from common.registration.pairs import PairsToRegister
 
 
 class Constant(nn.Module):
@@ -33,12 +33,22 @@ class Constant(nn.Module):
 
 
 def infer(network: nn.Module, output: Path, **options: object) -> dict[str, np.ndarray]:
-    """Register by ``network``; the files as arrays, by name."""
+    """Register by ``network``; the images that are written as arrays, by name."""
     dataset = PairsToRegister(spatial_dims=network.spatial_dims, **options)
-    inference = RegistrationInference("cpu", network, dataset, output)
+    inference = RegistrationInference("cpu", network, dataset, output, picture=False)
     inference.run()
     assert sorted(inference.files) == sorted(path for path in output.rglob("*") if path.is_file())
-    return {path.name.removesuffix(".nii.gz"): np.asarray(nib.load(path).dataobj) for path in inference.files}
+    images = [path for path in inference.files if path.suffix == ".gz"]
+    return {path.name.removesuffix(".nii.gz"): np.asarray(nib.load(path).dataobj) for path in images}
+
+
+ALWAYS = ("warped", "field", "inverse_field", "displacement", "jacobian", "seen")
+"""What every registration writes."""
+
+
+def names_of(start: str, *more: str) -> set[str]:
+    """The names of the images of a registration that has ``more`` of them."""
+    return {f"{start}_{name}" for name in (*ALWAYS, *more)}
 
 
 def prepared_from(files: dict[str, Path], root: Path, start: tuple[int, int, int]) -> Path:

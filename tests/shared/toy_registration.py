@@ -45,7 +45,8 @@ def toy_bundle(
         "crop_size": "all",
         "center": "image",
         "network_size": None,
-        "registration": {"spacing": spacing, "axes": axes},
+        "spacing": spacing,
+        "axes": axes,
         "network_def": network,
         "run": [],
     }

@@ -50,7 +50,7 @@ def test_two_files_are_registered(
     report = json.loads((out / "pair.json").read_text())
     assert report["moving"]["file"] == "moving.nii.gz" and report["fixed"]["shape"] == list(SHAPE)
     assert report["similarity"]["after"]["mean_squared_error"] < report["similarity"]["before"]["mean_squared_error"]
-    assert report["seconds"] > report["network"]["seconds"] > 0
+    assert report["network"]["seconds"] > 0
 
 
 def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
@@ -74,8 +74,10 @@ def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (("--format", "dicom"), "format 'dicom' is unknown"),
-        (("--name", "a/b"), "--name is 'a/b'"),
-        (("--override", "center"), "--override center: give KEY=VALUE"),
+        (("--name", "a/b"), "name is 'a/b'"),
+        (("--center", "3,4"), "center is"),
+        (("--spacing", "0"), "spacing is 0"),
+        (("--override", "center"), "--override center: not of the form KEY=VALUE"),
         (("--override", "centre=detect"), "--centre: no such setting"),
         (("--override", "crop_size=big"), "crop_size is 'big'"),
         (("--label", "missing.nii.gz"), "missing.nii.gz: no such file"),
@@ -121,10 +123,9 @@ def test_a_moving_image_that_covers_little_is_remarked(
 
 
 def test_a_bundle_must_be_named(tmp_path: Path, files: dict[str, Path]) -> None:
-    with pytest.raises(SystemExit):
-        register.main(arguments(files, tmp_path / "out"))
-    with pytest.raises(InputError, match="no bundle lies around this library"):
-        packaged.main(arguments(files, tmp_path / "out"))
+    for main in (register.main, packaged.main):
+        with pytest.raises(SystemExit):
+            main(arguments(files, tmp_path / "out"))
     with pytest.raises(InputError, match="nowhere"):
         register.main(arguments(files, tmp_path / "out", "--bundle", tmp_path / "nowhere"))
 
@@ -158,7 +159,7 @@ def test_a_package_registers_without_the_repository_as_the_bundle_does(tmp_path:
     alone = [sys.executable, "-P", "-c", BLOCKED, f"{library}.registration", *given[0]]
     ended = subprocess.run(alone, cwd=folder, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1"})
     assert ended.returncode == 0, ended.stderr
-    register.main([*given[1], "--package", str(archive)])
+    register.main([*given[1], "--bundle", str(archive)])
     register.main([*given[2], "--bundle", "vxm_hetero_disp"])
     fields = [read_field(tmp_path / out / "moving_field.nii.gz").vectors for out in ("own", "zip", "repository")]
     assert np.abs(fields[0]).max() > 0.5

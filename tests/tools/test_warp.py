@@ -145,12 +145,12 @@ def test_a_2d_field_moves_2d_images_and_points(tmp_path: Path) -> None:
         ("moving.nii.gz", "o.png", [], "written as NIfTI; give a name with .nii.gz"),
         ("moving.nii.gz", "o.nii.gz", ["--axes", "RAS"], "states its own axes"),
         ("moving.nii.gz", "o.nii.gz", ["--label"], "a label map has whole numbers only"),
-        ("flat.nii.gz", "o.nii.gz", [], "2D, but .*field.nii.gz is 3D"),
+        ("flat.nii.gz", "o.nii.gz", [], "flat.nii.gz: 2D, but the field is 3D"),
         ("moving.nii.gz", "o.nii.gz", ["--reference", "FOLDER/flat.nii.gz"], "2D, but the field is 3D"),
         ("mark.csv", "o.csv", [], "does not say whether its points are LPS"),
         ("mark.csv", "o.vtk", ["--axes", "LPS"], "points keep their format"),
         ("mark.csv", "o.csv", ["--axes", "LPS", "--label"], "--label, --reference and --frame are for images"),
-        ("flat.csv", "o.csv", ["--axes", "LPS"], "points without z, but the field is 3D"),
+        ("flat.csv", "o.csv", ["--axes", "LPS"], "points without z, but the images are 3D"),
     ],
 )
 def test_what_does_not_fit_is_said(folder: Path, source: str, output: str, options: list[str], said: str) -> None:

@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.fields import to_voxels
 from common.io import MedicalImage
 from common.registration.bundle import OpenBundle
+from common.registration.case import Case
 from common.registration.grids import slice_axis_of
 from common.registration.register import register_many
 
@@ -68,8 +69,8 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
     if stack and slice_axis_of(moving) != 2:
         raise InputError(f"{cine.path}: spacing {_rounded(moving)} mm; the slices must lie along the third axis.")
     frames = [cine.image(number) for number in range(len(cine.frames))]
-    labels = None if label is None else MedicalImage(label, cine.affine, cine.path)
-    found = register_many(bundle, moving, frames, labels, 2 if stack else None)
+    carried = None if label is None else MedicalImage(label, cine.affine, cine.path)
+    found = register_many(bundle, [Case(moving, fixed, carried) for fixed in frames], 2 if stack else None)
     vectors = np.stack([each.field.vectors for each in found])
     maps = {name: np.stack([each.maps[name] for each in found]) for name in found[0].maps}
     for still in (vectors, *[maps[name] for name in maps if name == UNCERTAINTY]):
@@ -85,7 +86,7 @@ def aimed(bundle: OpenBundle, center: str | None, crop_size: str | None, label: 
         center: "image", "detect" or a voxel "i,j"; None is the middle of the label, or what moves where there is none.
         crop_size: voxels, "all", or one number for each axis; None leaves the bundle's.
     """
-    plain = bundle.spacing is None and bundle.axes == "stored"
+    plain = bundle.framing.spacing is None and bundle.framing.axes == "stored"
     if center is None and label is not None and plain:
         center = [float(axis.mean()) for axis in np.nonzero(label)[: bundle.spatial_dims]]
     framing = replace(bundle.framing, center=center or "detect")

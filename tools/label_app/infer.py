@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import nn
 
 from common.errors import InputError
-from common.fields import Field, to_physical
 from common.files import save_image
 from common.io import load_weights
 from common.io.fields import FORMATS, write_field
+from common.registration.bundle import version_of
+from common.registration.outcome import By, Registration
 from common.serving.refusal import refusal, refusing
 
 SHIPPED = "model.pt"
@@ -32,7 +32,8 @@ class RegistrationTask(BundleInferTask):
 
     A request has the bundle's own parameters, and
 
-    - ``result``: one more of its results, "field" (the displacement) or "all" (a .zip of every file);
+    - ``result``: one more of its results, "field" (the displacement) or "all" (a .zip of all that
+      ``warpsure register`` writes);
     - ``format``: of the field: nifti, itk, ants, l2r;
     - ``model_filename``: model.pt, or weights that a training of this app has left.
 
@@ -80,11 +81,16 @@ class RegistrationTask(BundleInferTask):
         os.close(handle)
         try:
             with refusing():
-                _write(Path(name), kind, data)
+                _write(Path(name), kind, {**data, "registration": replace(data["registration"], by=self._by(data))})
         except Exception:
             os.unlink(name)
             raise
         return name, {**data["result"], "shown": kind if kind in OF_FIELD else data["result"]["shown"]}
+
+    def _by(self, data: dict[str, Any]) -> By:
+        """What has registered."""
+        file = self.weights()[_first(data.get("model_filename")) or SHIPPED]
+        return By(self.folder.name, version_of(self.folder), file, torch.device(data.get("device") or "cpu"))
 
     def _get_network(self, device: str, data: dict[str, Any] | None) -> nn.Module:
         """The network with the weights that the request names, on its device."""
@@ -107,28 +113,18 @@ def _first(value: Any) -> Any:
     return (value[0] if value else None) if isinstance(value, list) else value
 
 
-def _field(data: dict[str, Any]) -> Field:
-    affine = data["case"].affine
-    return Field(to_physical(data["ddf"], affine), affine)
-
-
 def _write(path: Path, kind: str, data: dict[str, Any]) -> None:
+    found: Registration = data["registration"]
     if kind == "all":
-        _write_all(path, data)
+        _write_all(path, found, data["format"])
     elif kind == "field":
-        write_field(path, _field(data), data["format"])
+        write_field(path, found.field, data["format"])
     else:
-        save_image(path, data["pred"][0], data["case"].affine)
+        save_image(path, data["pred"][0], found.fixed.affine)
 
 
-def _write_all(path: Path, data: dict[str, Any]) -> None:
-    """Write every output, the field and the numbers into one archive."""
+def _write_all(path: Path, found: Registration, format: str) -> None:
+    """Write every file of a registration into one archive."""
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        files = {name: Path(folder) / f"{name}.nii.gz" for name in data["outputs"]}
-        for name, array in data["outputs"].items():
-            save_image(files[name], np.asarray(array), data["case"].affine)
-        ending = FORMATS[data["format"]][0]
-        files["displacement"] = write_field(Path(folder) / f"displacement{ending}", _field(data), data["format"])
-        for file in files.values():
+        for file in found.save(folder, format=format):
             archive.write(file, file.name)
-        archive.writestr("numbers.json", json.dumps(data["result"], indent=1))

@@ -17,6 +17,7 @@ from common.collection.find import find_bundle
 from common.errors import InputError
 from common.files import save_image
 from common.registration.bundle import open_bundle
+from common.registration.case import Case
 from common.registration.register import register
 from tools.cine import results
 from tools.cine.__main__ import main
@@ -137,7 +138,7 @@ def test_frames_together_are_what_they_are_one_by_one(ring_cine: Files) -> None:
     cine = read_cine([ring_cine[0]])
     bundle = aimed(open_bundle(find_bundle("vxm_mse")), "image", None, None)
     motion = track(bundle, cine, 0)
-    alone = register(bundle, cine.image(0), cine.image(2), slice_axis=2)
+    alone = register(bundle, Case(cine.image(0), cine.image(2)), slice_axis=2)
     np.testing.assert_allclose(motion.vectors[2], alone.field.vectors, atol=1e-4)
 
 

@@ -1,0 +1,60 @@
+"""Images as a caller has them: a file, an image of nibabel or ITK, or an array with its affine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from ..errors import InputError
+from ..grids import nifti_affine
+from .images import MedicalImage, checked_image, checked_label, from_itk, read_image, read_label, single_image
+
+KINDS = "a file, an image of nibabel or ITK, or (array, affine) with the affine from voxels to RAS mm"
+
+
+def image_of(given: Any, frame: int | None = None, name: str = "image") -> MedicalImage:
+    """The image that ``given`` is, float32.
+
+    Args:
+        given: a path, a `MedicalImage`, an image of nibabel or ITK, or an array (i, j[, k[, frame]]) with its affine.
+        frame: of one with four axes, counted from 0.
+        name: what messages and files call it that has no file.
+
+    Raises:
+        InputError: as `read_image`, or something else.
+    """
+    if isinstance(given, str | Path):
+        return read_image(given, frame)
+    return checked_image(_in_memory(given, name, frame))
+
+
+def label_of(given: Any, name: str = "label") -> MedicalImage:
+    """The label map that ``given`` is, as `image_of` takes it.
+
+    Raises:
+        InputError: as `read_label`, or something else.
+    """
+    return read_label(given) if isinstance(given, str | Path) else checked_label(_in_memory(given, name))
+
+
+def _in_memory(given: Any, name: str, frame: int | None = None) -> MedicalImage:
+    if isinstance(given, MedicalImage):
+        return single_image(given.array, given.affine, given.path, frame)
+    array, affine, path = _parts(given, Path(name))
+    if np.shape(affine) != (4, 4) or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise InputError(f"{path}: its affine is {np.asarray(affine).tolist()}; give (4, 4), from voxels to RAS mm.")
+    return single_image(array, affine, path, frame)
+
+
+def _parts(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray, Path]:
+    if isinstance(given, nib.spatialimages.SpatialImage):
+        affine = nifti_affine(given.header) if isinstance(given, nib.Nifti1Pair) else given.affine
+        return np.asarray(given.dataobj), affine, Path(given.get_filename() or path)
+    if hasattr(given, "GetNumberOfComponentsPerPixel") and hasattr(given, "GetLargestPossibleRegion"):
+        return *from_itk(given, path), path
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return np.asarray(given[0]), np.asarray(given[1], dtype=float), path
+    raise InputError(f"{path} is {type(given).__name__}; give {KINDS}.")

@@ -1,0 +1,104 @@
+"""Register a pair from Python; what ``warpsure register`` does too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..io.given import image_of, label_of
+from ..io.points import Points, points_of, read_points
+from .bundle import OpenBundle, open_bundle
+from .carry import check_points
+from .case import Case
+from .outcome import By, Registration
+from .register import register as estimate
+
+
+def register(
+    moving: Any,
+    fixed: Any,
+    bundle: str | Path | OpenBundle = "vxm_hetero_disp",
+    *,
+    label: Any = None,
+    points: Points | str | Path | np.ndarray | None = None,
+    axes: str | None = None,
+    moving_frame: int | None = None,
+    fixed_frame: int | None = None,
+    slice_axis: int | None = None,
+    name: str | None = None,
+    device: str | None = None,
+    **overrides: Any,
+) -> Registration:
+    """Register ``moving`` to ``fixed``, which may lie on different grids: they are matched in physical space.
+
+    Args:
+        moving, fixed: a file, an image of nibabel or ITK, or (array, affine) with the affine from voxels to RAS mm;
+            2D, a stack of slices or a volume.
+        bundle: its name, its folder, a run of its training, a package, or one that `open_bundle` opened.
+        label: label map of the moving image, to carry along.
+        points: of the moving image, to carry along: a file, or (N, 2 or 3) in LPS mm.
+        axes: "LPS" or "RAS", of a file of points that does not say it.
+        moving_frame, fixed_frame: of images with four axes, counted from 0.
+        slice_axis: of a volume that a 2D bundle registers slice by slice; None is that of the largest spacing.
+        name: what files are called after; None is the moving image's name.
+        device: where the network runs; None is a GPU if there is one.
+        overrides: settings of the bundle's inference config, as in ``center="detect"``, ``spacing=1.5`` or
+            ``crop_size=160``; not for a bundle that is open already.
+
+    Raises:
+        InputError: anything that cannot be used, in one line.
+    """
+    case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name)
+    return register_case(case, bundle, slice_axis, device, **overrides)
+
+
+def register_case(
+    case: Case,
+    bundle: str | Path | OpenBundle,
+    slice_axis: int | None = None,
+    device: str | None = None,
+    **overrides: Any,
+) -> Registration:
+    """Register what `case_of_files` made; see `register` for the arguments.
+
+    Raises:
+        InputError: anything that cannot be used, in one line.
+    """
+    opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
+    by = By(opened.name, opened.version, opened.weights, opened.device)
+    return Registration(case, estimate(opened, case, slice_axis), by)
+
+
+def case_of_files(
+    moving: Any,
+    fixed: Any,
+    label: Any = None,
+    points: Points | str | Path | np.ndarray | None = None,
+    axes: str | None = None,
+    frames: tuple[int | None, int | None] = (None, None),
+    name: str | None = None,
+) -> Case:
+    """What is to be registered; see `register` for the arguments.
+
+    Raises:
+        InputError: what cannot be read, or does not fit.
+    """
+    case = Case(
+        moving=image_of(moving, frames[0], "moving"),
+        fixed=image_of(fixed, frames[1], "fixed"),
+        label=None if label is None else label_of(label),
+        points=_points(points, axes),
+        name=name or "",
+        frames=frames,
+    )
+    if case.points is not None:
+        check_points(case.points, case.fixed.array.ndim)
+    return case
+
+
+def _points(given: Points | str | Path | np.ndarray | None, axes: str | None) -> Points | None:
+    if given is None or isinstance(given, Points):
+        return given
+    return read_points(given, axes) if isinstance(given, str | Path) else points_of(given)
