@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan, nan
+from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,9 +166,9 @@ def _label_scores(arrays: Arrays, prediction: Arrays) -> dict[str, float]:
     scores = dict.fromkeys(range(1, len(found)), nan)
     if "fixed_label" in arrays and np.isfinite(found).all():
         scores = metrics.class_dice(_most_likely(found), arrays["fixed_label"], len(found), arrays.get(MASK))
-    known = [score for score in scores.values() if not isnan(score)]
-    mean = sum(known) / len(known) if known else nan
-    return {"label/dsc": mean} | {f"label/dsc_{c}": score for c, score in scores.items()}
+    return {"label/dsc": metrics.mean_of_known(scores.values())} | {
+        f"label/dsc_{c}": score for c, score in scores.items()
+    }
 
 
 def _most_likely(segmentation: NDArray) -> NDArray[np.uint8]:

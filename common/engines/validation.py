@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,28 +43,27 @@ def quick_metrics(network: nn.Module, loader: PairLoader, precision: str = "bflo
 
 
 def predicted(network: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
-    """The field, and the label map (B, 1, *spatial) of a network that gives one."""
+    """The field, and the shares of the classes (B, C, *spatial) of a network that predicts labels."""
     if getattr(network, "num_classes", None) is None:
         return getattr(network, "estimator", network)(batch["moving"], batch["fixed"]).ddf, None
     image = torch.cat([batch["moving"], batch["fixed"], batch["moving_label"].float()], dim=1)
     pred = network(image)
     first = network.channels.index("segmentation_0")
-    return pred[:, : network.spatial_dims], pred[:, first : first + network.num_classes].argmax(1, keepdim=True)
+    return pred[:, : network.spatial_dims], pred[:, first : first + network.num_classes]
 
 
 def _of_batch(
     batch: dict[str, Any], ddf: Tensor, segmentation: Tensor | None, labels: tuple[int, ...]
 ) -> dict[str, Tensor]:
+    mask = batch.get("fixed_mask")
     residual = (batch["fixed"] - warp(batch["moving"], ddf)).square()
     folding = 100 * (jacobian_determinant(ddf) <= 0).float()
-    values = {"mse": masked_means(residual, batch.get("fixed_mask")), "folding_percent": folding.flatten(1).mean(1)}
+    values = {"mse": masked_means(residual, mask), "folding_percent": folding.flatten(1).mean(1)}
     if segmentation is not None:
-        values["label/dsc"] = label_dice(segmentation, batch["fixed_label"], labels, batch.get("fixed_mask"))
-    if "moving_label" not in batch or not labels:
-        return values
-    for protocol, threshold in THRESHOLDS.items():
-        dice = [dice_percent(batch["moving_label"], batch["fixed_label"], ddf, label, threshold) for label in labels]
-        values[f"{protocol}/dsc"] = torch.stack(dice).nanmean(0)
+        values["label/dsc"] = label_dice(segmentation, batch["fixed_label"], mask)
+    if "moving_label" in batch and labels:
+        dice = warped_dice(batch["moving_label"], batch["fixed_label"], ddf, labels, mask)
+        values |= {f"{protocol}/dsc": found for protocol, found in dice.items()}
     return values
 
 
@@ -75,25 +74,59 @@ def masked_means(values: Tensor, mask: Tensor | None) -> Tensor:
     return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
 
 
-def label_dice(ours: Tensor, fixed: Tensor, labels: tuple[int, ...], mask: Tensor | None) -> Tensor:
-    """Dice in percent of each pair (B,), the mean over the labels that the fixed map has."""
-    if mask is not None:
-        ours = ours * mask
-    dice = []
+def label_dice(segmentation: Tensor, fixed: Tensor, mask: Tensor | None) -> Tensor:
+    """Dice in percent of each pair (B,), "label/dsc" of an evaluation: the mean over the classes that either map has.
+
+    Args:
+        segmentation: (B, C, *spatial), shares of the classes, background first.
+        fixed: (B, 1, *spatial) integer map.
+        mask: (B, 1, *spatial), the voxels that count; None for all.
+    """
+    ours = segmentation.argmax(1, keepdim=True)
+    dice = [dice_percent(_within(ours == c, mask), _within(fixed == c, mask)) for c in range(1, segmentation.shape[1])]
+    return torch.where(_finite(segmentation), torch.stack(dice).nanmean(0), torch.nan)
+
+
+def warped_dice(
+    moving: Tensor, fixed: Tensor, ddf: Tensor, labels: Sequence[int], mask: Tensor | None
+) -> dict[str, Tensor]:
+    """Dice in percent of each pair (B,) by each protocol, the mean over the labels that it can judge.
+
+    They are those of an evaluation (`metrics.PROTOCOLS`) but for what `grid_sample` rounds.
+
+    Args:
+        moving, fixed: (B, 1, *spatial) integer maps.
+        ddf: (B, D, *spatial) in voxels.
+        labels: those that count.
+        mask: (B, 1, *spatial), where the fixed image is real; None for everywhere.
+    """
+    dice: dict[str, list[Tensor]] = {protocol: [] for protocol in THRESHOLDS}
     for label in labels:
-        a, b = (ours == label).flatten(1), (fixed == label).flatten(1)
-        score = 200 * (a & b).sum(1) / (a.sum(1) + b.sum(1)).clamp(min=1)
-        dice.append(torch.where(b.any(1), score, torch.nan))
-    return torch.stack(dice).nanmean(0)
+        source, true = moving == label, _within(fixed == label, mask)
+        shares = warp(source.float(), ddf)
+        for protocol, threshold in THRESHOLDS.items():
+            warped = _within(shares >= threshold, mask)
+            judged = _any(true) & _any(warped if protocol == "published" else source)
+            dice[protocol].append(torch.where(judged, dice_percent(warped, true), torch.nan))
+    return {name: torch.where(_finite(ddf), torch.stack(each).nanmean(0), torch.nan) for name, each in dice.items()}
 
 
-def dice_percent(moving_label: Tensor, fixed_label: Tensor, ddf: Tensor, label: int, threshold: float) -> Tensor:
-    """Dice in percent of each pair (B,), NaN where the label is missing on either side."""
-    mask, fixed = (moving_label == label).float(), (fixed_label == label).flatten(1)
-    warped = warp(mask, ddf).flatten(1) >= threshold
-    overlap, total = (warped & fixed).sum(1), warped.sum(1) + fixed.sum(1)
-    missing = (fixed.sum(1) == 0) | (mask.flatten(1).sum(1) == 0)
-    return torch.where(missing, torch.nan, 200 * overlap / total.clamp(min=1))
+def dice_percent(ours: Tensor, true: Tensor) -> Tensor:
+    """Dice in percent of binary masks (B, 1, *spatial) of each pair (B,), NaN where both are empty: `metrics.dice`."""
+    a, b = ours.flatten(1), true.flatten(1)
+    return 200 * (a & b).sum(1) / (a.sum(1) + b.sum(1))
+
+
+def _within(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values if mask is None else values & (mask > 0)
+
+
+def _any(values: Tensor) -> Tensor:
+    return values.flatten(1).any(1)
+
+
+def _finite(values: Tensor) -> Tensor:
+    return torch.isfinite(values).flatten(1).all(1)
 
 
 @contextmanager

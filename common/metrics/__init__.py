@@ -6,8 +6,8 @@ from .detection import BAND, border_band, error_auroc, error_auroc_band
 from .image import mean_squared_error, mutual_information, nlcc
 from .jacobian import LOG_FLOOR, folding_percent, regularity, sd_log_jacobian
 from .label_sparsification import LABEL_CURVES, LabelCurves, LabelSparsification, mean_curves, pair_curves
-from .overlap import Overlap, overlap
-from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, warp_mask
+from .overlap import Overlap, dice, overlap
+from .pair import PROTOCOLS, average_labels, evaluate_labels, evaluate_pair, mean_of_known, warp_mask
 from .ranks import auroc, spearman
 from .segmentation import class_dice
 from .sparsification import Curve, sparsification
@@ -38,6 +38,7 @@ __all__ = [
     "class_dice",
     "compare",
     "compare_patients",
+    "dice",
     "endpoint_error",
     "error_auroc",
     "error_auroc_band",
@@ -46,6 +47,7 @@ __all__ = [
     "folding_percent",
     "mean_by_subject",
     "mean_curves",
+    "mean_of_known",
     "mean_squared_error",
     "mutual_information",
     "nlcc",

@@ -42,6 +42,12 @@ class Overlap(NamedTuple):
     asd_directed_mm: float = nan
 
 
+def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """``2 |A and B| / (|A| + |B|)`` of two binary masks of one shape, from 0 to 1; NaN where both are empty."""
+    total = np.count_nonzero(first) + np.count_nonzero(second)
+    return 2 * np.count_nonzero(first & second) / total if total else nan
+
+
 def overlap(fixed_mask: ArrayLike, warped_mask: ArrayLike, spacing: Spacing = None) -> Overlap:
     """Compare two binary masks of one shape, in 2D or 3D.
 
@@ -67,11 +73,10 @@ def overlap(fixed_mask: ArrayLike, warped_mask: ArrayLike, spacing: Spacing = No
         return Overlap(nan)
     box = bounding_box(union)
     fixed, warped = fixed[box], warped[box]
-    sizes = np.count_nonzero(fixed), np.count_nonzero(warped)
-    dice = 2 * np.count_nonzero(fixed & warped) / sum(sizes)
-    if not all(sizes):
-        return Overlap(dice)
-    return Overlap(dice, *_distances(fixed, warped, scale))
+    covered = dice(fixed, warped)
+    if not (fixed.any() and warped.any()):
+        return Overlap(covered)
+    return Overlap(covered, *_distances(fixed, warped, scale))
 
 
 def _checked(spacing: Sequence[float], dims: int) -> NDArray[np.float64]:

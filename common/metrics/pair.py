@@ -150,5 +150,10 @@ def evaluate_pair(
 def average_labels(scores: dict[int, dict[str, float]]) -> dict[str, float]:
     """Average each metric over the labels that have it; NaN if none does."""
     names = next(iter(scores.values()))
-    known = {name: [score[name] for score in scores.values() if not isnan(score[name])] for name in names}
-    return {name: sum(values) / len(values) if values else nan for name, values in known.items()}
+    return {name: mean_of_known(score[name] for score in scores.values()) for name in names}
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """The mean of those that are not NaN; NaN if there are none."""
+    known = [value for value in values if not isnan(value)]
+    return sum(known) / len(known) if known else nan

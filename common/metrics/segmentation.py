@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from math import nan
-
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import as_array, as_mask, same_shape
+from .overlap import dice
 
 
 def class_dice(
@@ -33,9 +31,4 @@ def class_dice(
         kept = as_mask(mask)
         same_shape(predicted_label=ours, mask=kept)
         ours, true = ours[kept], true[kept]
-    return {c: _dice(ours == c, true == c) for c in range(1, num_classes)}
-
-
-def _dice(ours: np.ndarray, true: np.ndarray) -> float:
-    total = np.count_nonzero(ours) + np.count_nonzero(true)
-    return 200 * np.count_nonzero(ours & true) / total if total else nan
+    return {c: 100 * dice(ours == c, true == c) for c in range(1, num_classes)}
