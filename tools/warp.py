@@ -57,8 +57,8 @@ def warp_points(options: argparse.Namespace) -> str:
     """
     import numpy as np
 
+    from common.carry import carry_points
     from common.io import read_field, read_points, write_points
-    from common.registration.carry import carry_points
 
     if options.label or options.reference or options.frame is not None:
         raise InputError(f"{options.input}: holds points; --label, --reference and --frame are for images.")
@@ -75,8 +75,8 @@ def warp_image(options: argparse.Namespace) -> str:
     Raises:
         InputError: as `warp_points`.
     """
+    from common.carry import carry_image
     from common.io import read_field, read_image, read_label, write_image
-    from common.registration.carry import carry_image
 
     if options.axes:
         raise InputError(f"{options.input}: an image states its own axes; leave out --axes.")

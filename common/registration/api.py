@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..carry import check_points
 from ..io.given import image_of, label_of
 from ..io.points import Points, points_of, read_points
 from .bundle import OpenBundle, open_bundle
-from .carry import check_points
 from .case import Case
 from .outcome import By, Registration
 from .register import register as estimate
@@ -51,21 +51,6 @@ def register(
         InputError: anything that cannot be used, in one line.
     """
     case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name)
-    return register_case(case, bundle, slice_axis, device, **overrides)
-
-
-def register_case(
-    case: Case,
-    bundle: str | Path | OpenBundle,
-    slice_axis: int | None = None,
-    device: str | None = None,
-    **overrides: Any,
-) -> Registration:
-    """Register what `case_of_files` made; see `register` for the arguments.
-
-    Raises:
-        InputError: anything that cannot be used, in one line.
-    """
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
     by = By(opened.name, opened.version, opened.weights, opened.device)
     return Registration(case, estimate(opened, case, slice_axis), by)

@@ -70,7 +70,14 @@ class Case:
         if self.label is not None and not _has_labels_in(self.label, self.moving):
             where = f"no label of it lies in {self.moving.path}"
             raise InputError(f"{self.label.path}: {where}; give the moving image's own label map.")
-        object.__setattr__(self, "name", self.name or stem(self.moving.path))
+        object.__setattr__(self, "name", check_name(self.name or stem(self.moving.path)))
+
+
+def check_name(name: str) -> str:
+    """Return ``name``; raise InputError if files cannot be called after it."""
+    if Path(name).name != name or name.startswith("."):
+        raise InputError(f"name is {name!r}; give a file's name without folders.")
+    return name
 
 
 def _has_labels_in(label: MedicalImage, image: MedicalImage) -> bool:

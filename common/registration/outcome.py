@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import binary_erosion, generate_binary_structure
 
+from ..carry import carry_image, carry_points
 from ..fields import Field
 from ..io.given import image_of, label_of
 from ..io.images import MedicalImage
 from ..io.points import Points, points_of
 from ..physical import background, invert_field, invert_points, jacobian_determinant, warp_image
-from .carry import carry_image, carry_points
-from .case import Case
+from .case import Case, check_name
 from .register import Estimate
 
 
@@ -166,7 +166,7 @@ class Registration:
         """
         from .outputs import write_registration
 
-        return write_registration(self, Path(output), name or self.case.name, format, picture)
+        return write_registration(self, Path(output), check_name(name or self.case.name), format, picture)
 
     def warp(self, what: Any, label: bool = False, inverse: bool = False) -> Any:
         """Carry an image, a label map or points of the moving image to the fixed image; with ``inverse``, back.

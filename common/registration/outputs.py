@@ -26,13 +26,6 @@ def check_format(format: str, dims: int) -> None:
         raise InputError("format 'l2r' has no fields of 2D images; choose another.")
 
 
-def check_name(name: str) -> str:
-    """Return ``name``; raise InputError if files cannot be called after it."""
-    if not name or Path(name).name != name or name.startswith("."):
-        raise InputError(f"name is {name!r}; give a file's name without folders.")
-    return name
-
-
 def write_registration(
     found: Registration,
     output: str | Path,
@@ -55,7 +48,7 @@ def write_registration(
     """
     check_format(format, found.field.dims)
     with staged(Path(output)) as folder:
-        start = folder / check_name(name)
+        start = folder / name
         for key, array in {**found.images, **(more or {})}.items():
             save_image(start.with_name(f"{name}_{key}.nii.gz"), array, found.fixed.affine)
         for key, field in {"field": found.field, "inverse_field": found.inverse}.items():

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     parser.add_argument("--label", type=Path, help="label map of the moving image, to carry along")
     parser.add_argument("--points", type=Path, help=f"points of the moving image, in mm: {', '.join(POINTS)}")
     parser.add_argument("--axes", choices=AXES, type=str.upper, help="of --points, if their file does not say it")
-    parser.add_argument("--format", default="nifti", help=f"of the fields: {', '.join(FORMATS)} (default: nifti)")
+    parser.add_argument("--format", choices=FORMATS, default="nifti", help="of the fields (default: nifti)")
     parser.add_argument("--moving-frame", type=int, metavar="N", help="of a 4D moving file, counted from 0")
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
     across = "axis across the slices, for a 2D bundle (default: that of the largest spacing)"
@@ -52,22 +52,17 @@ def run(options: argparse.Namespace) -> list[Path]:
         InputError: anything that cannot be used; nothing is written then.
     """
     from ..files import refuse_file
-    from .api import case_of_files, register_case
-    from .outputs import check_format, check_name
+    from .api import register
 
     refuse_file(options.output)
-    overrides = settings(options)
-    frames = options.moving_frame, options.fixed_frame
-    case = case_of_files(
-        options.moving, options.fixed, options.label, options.points, options.axes, frames, options.name
-    )
-    check_format(options.format, case.fixed.array.ndim)
-    check_name(case.name)
-    found = register_case(case, options.bundle, options.slice_axis, options.device, **overrides)
+    names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "device")
+    given = {name: getattr(options, name) for name in names}
+    found = register(options.moving, options.fixed, options.bundle, **given, **settings(options))
     files = found.save(options.output, format=options.format)
+    moving, fixed, name = found.moving.path, found.fixed.path, found.case.name
     if (overlap := found.estimate.overlap) < 0.5:
-        print(f"warning: {case.moving.path} covers {overlap:.0%} of what the network saw of {case.fixed.path}")
-    print(f"{options.output}: {len(files)} files, {case.name}_*; look at {case.name}.png")
+        print(f"warning: {moving} covers {overlap:.0%} of what the network saw of {fixed}")
+    print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")
     return files
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from ..data import atlas, placing, prepared
@@ -155,13 +154,9 @@ class AtlasSegmentation(RegistrationInference):
     ``files`` lists what was written. For each image a line says which atlas was taken.
 
     Args:
-        device: where the network runs.
         network: a `RegistrationNetwork` or `EnsembleNetwork` of three dimensions with ``num_classes``.
         dataset: the images and their atlases.
-        output_dir: where the files go.
-        checkpoint: weights to load, strictly; None leaves the network as it is.
-        inferer: what runs the network.
-        val_handlers: further handlers; ``state.output`` has "pred" and ``state.batch`` the "task".
+        more: as of `RegistrationInference`.
 
     Raises:
         InputError: a network without classes, of two dimensions or with too few classes; weights, input or output that
@@ -169,20 +164,13 @@ class AtlasSegmentation(RegistrationInference):
     """
 
     def __init__(
-        self,
-        device: str | torch.device,
-        network: nn.Module,
-        dataset: ImagesToSegment,
-        output_dir: str | Path,
-        checkpoint: str | Path | None = None,
-        inferer: Inferer | None = None,
-        val_handlers: Sequence[Any] | None = None,
+        self, device: str | torch.device, network: nn.Module, dataset: ImagesToSegment, *args: Any, **more: Any
     ) -> None:
         classes = getattr(network, "num_classes", None)
         if classes is None:
             raise InputError("the network has no num_classes, so it cannot segment; use vxm_predictive or vxm_weak.")
         check_labels(dataset.atlas_set, classes)
-        super().__init__(device, network, dataset, output_dir, checkpoint, inferer, val_handlers)
+        super().__init__(device, network, dataset, *args, **more)
 
     def task_of(self, batch: dict[str, Any]) -> Task:
         """The image with its atlas."""

@@ -10,19 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
-from ..fields import Field
-from ..io.images import MedicalImage
-from ..io.points import Points
-from ..physical import (
-    background,
-    invert_field,
-    invert_points,
-    outside,
-    resample_field,
-    transform_points,
-    warp_image,
-)
+from .errors import InputError
+from .fields import Field
+from .io.images import MedicalImage
+from .io.points import Points
+from .physical import background, invert_field, invert_points, outside, resample_field, transform_points, warp_image
 
 
 def carry_image(
