@@ -192,14 +192,13 @@ def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def from_itk(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The array (i, j[, k]) and the RAS affine of an ITK image; raise InputError, naming ``path``, for colours."""
-    import itk
-
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
-    array = itk.array_from_image(image).T
-    n = min(image.GetImageDimension(), 3)
-    affine = np.eye(4)
-    direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
-    affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
-    affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
+    with quiet_itk() as itk:
+        if image.GetNumberOfComponentsPerPixel() != 1:
+            raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
+        array = itk.array_from_image(image).T
+        n = min(image.GetImageDimension(), 3)
+        affine = np.eye(4)
+        direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
+        affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
+        affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
     return array, RAS_TO_LPS @ affine
