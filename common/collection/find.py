@@ -32,6 +32,12 @@ def find_bundle(name_or_zip_or_folder: str | Path) -> Path:
     raise InputError(f"{given}: no bundle; give the name of one in bundles/, its folder, or a package (.zip)")
 
 
+def need_repository(program: str) -> None:
+    """Raise InputError for a program that changes the repository, where the library is installed without it."""
+    if BUNDLES == INSTALLED:
+        raise InputError(f"{program}: changes the repository's bundles, which an installed Warpsure has not; clone it.")
+
+
 def cache_folder() -> Path:
     """Where packages are unpacked that are used as files."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "warpsure" / "packages"
