@@ -12,13 +12,14 @@ import re
 import sys
 import textwrap
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from common import networks
+from common.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
@@ -131,14 +132,29 @@ def expectation(measured: dict[str, Any]) -> str:
     return f"Expect on {where}{how}: validation {'Dice of the labels' if label else 'DSC'} {dsc['mean']:.1f}{spread}."
 
 
+def class_of(package: str, name: str) -> type:
+    """What a recipe calls ``name``: a class that ``common.<package>`` exports, or MODULE.CLASS below it.
+
+    Raises:
+        InputError: if there is none.
+    """
+    module, _, attribute = f"common.{package}.{name}".rpartition(".")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise InputError(
+            f"{name}: common.{package} exports no such class; write MODULE.CLASS, or export it ({error})."
+        ) from error
+
+
 def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
     """How many parameters a bundle's networks have, in the dimensions that it is meant for."""
     dims = method.get("spatial_dims", 2)
     settings = {key: entry["value"] for key, entry in architecture["network_settings"].items()}
     fixed = {key: value for key, value in method.get("estimator_settings", {}).items() if "@" not in value}
-    made = [getattr(networks, architecture["network"])(dims, **settings, **fixed)]
+    made = [class_of("networks", architecture["network"])(dims, **settings, **fixed)]
     if "companion" in method:
-        made.append(getattr(networks, method["companion"]["network"])(dims))
+        made.append(class_of("networks", method["companion"]["network"])(dims))
     return sum(p.numel() for network in made for p in network.parameters())
 
 

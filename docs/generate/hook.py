@@ -1,4 +1,4 @@
-"""What mkdocs calls: adds the generated pages, and puts into a page what its directives ask for."""
+"""What mkdocs calls: adds the generated pages and lists them, and puts into a page what its directives ask for."""
 
 from __future__ import annotations
 
@@ -18,10 +18,22 @@ from mkdocs.structure.files import File, Files  # noqa: E402
 DIRECTIVE = re.compile(r"^<!-- (README|formula|table): (.+) -->$", re.MULTILINE)
 
 
+def on_config(config: Any) -> Any:
+    """List the pages of a folder of recipes where the navigation names the folder."""
+    folders = {f"{kind}/": pages.paths(kind) for kind in pages.KINDS}
+    for section in config.nav:
+        for title, content in section.items() if isinstance(section, dict) else ():
+            section[title] = folders.get(content, content) if isinstance(content, str) else content
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the generated pages."""
-    for path, content in pages.all_pages().items():
-        files.append(File.generated(config, path, content=content))
+    try:
+        for path, content in pages.all_pages().items():
+            files.append(File.generated(config, path, content=content))
+    except formulas.NotAFormula as error:
+        raise PluginError(error.args[0]) from error
     return files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import formulas
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from common import networks
 from tools import render
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -27,21 +26,43 @@ SMOOTHNESS = (
 )
 COLUMNS = "| bundle | data | seeds | DSC %, published | DSC %, standard | HD95 px, standard | folding % | AUSE, 10⁻⁴ |"
 NONE_MEASURED = "No weights are shipped, so nothing was measured: train first."
+PICTURED = "vxm"  # the architecture whose bundles the pictures are of
+KINDS = ("methods", "architectures")  # of recipes, each with a folder of pages
+
+
+def paths(kind: str) -> list[str]:
+    """The pages on one kind of recipe, below docs: their index, and one for each."""
+    return [f"{kind}/{name}.md" for name in ("index", *(recipe["name"] for recipe in render.recipes(kind)))]
 
 
 def all_pages() -> dict[str, str]:
-    """Every generated page: its path below docs -> Markdown."""
-    pages = {f"methods/{m['name']}.md": method_page(m) for m in render.recipes("methods")}
-    pages |= {f"architectures/{a['name']}.md": architecture_page(a) for a in render.recipes("architectures")}
-    return pages | {"methods/index.md": methods_index(), "architectures/index.md": architectures_index()}
+    """Every generated page: its path below docs -> Markdown.
+
+    Raises:
+        NotAFormula: if what stands for equations is none, naming the recipe.
+    """
+    made = {"methods": (methods_index, method_page), "architectures": (architectures_index, architecture_page)}
+    return {
+        path: content
+        for kind, (index, page) in made.items()
+        for path, content in zip(paths(kind), [index(), *(_of_recipe(page, kind, r) for r in render.recipes(kind))])
+    }
+
+
+def _of_recipe(page: Callable[[dict[str, Any]], str], kind: str, recipe: dict[str, Any]) -> str:
+    try:
+        return page(recipe)
+    except formulas.NotAFormula as error:
+        said = f"{error.args[0]!r} is no formula; docs/generate/formulas.py has the notation"
+        raise formulas.NotAFormula(f"tools/recipes/{kind}/{recipe['name']}.yaml: {said}.") from error
 
 
 def method_page(method: dict[str, Any]) -> str:
     """The page of one method."""
     bundles = [name for name, (_, of) in render.combinations().items() if of["name"] == method["name"]]
-    bundles.sort(key=lambda name: not name.startswith("vxm"))
+    bundles.sort(key=lambda name: not name.startswith(f"{PICTURED}_"))
     values = render.network_values(*render.combinations()[bundles[0]])
-    recipe = {"companion": None, "ablations": [], **method}
+    recipe = {"companion": None, "ablations": [], "shows_weight": False, **method}
     return TEMPLATES.get_template("method.md").render(
         method=recipe,
         bundles=bundles,
@@ -49,7 +70,7 @@ def method_page(method: dict[str, Any]) -> str:
         dims=values["spatial_dims"],
         settings=render.settings_of(bundles[0], *render.combinations()[bundles[0]]),
         picture=(DOCS / "pictures" / f"{method['name']}.png").is_file(),
-        weight=method["name"] in ("hetero", "hetero_disp", "adaframe"),
+        pictured=PICTURED,
         equations=formulas.blocks(method["equations"]),
         smoothness=formulas.blocks(SMOOTHNESS),
         results=table(bundles),
@@ -58,13 +79,13 @@ def method_page(method: dict[str, Any]) -> str:
 
 def architecture_page(architecture: dict[str, Any]) -> str:
     """The page of one architecture."""
-    network = getattr(networks, architecture["network"])
-    summary, _, arguments = inspect.getdoc(network).partition("Args:")
+    network = render.class_of("networks", architecture["network"])
+    summary, _, arguments = inspect.cleandoc(network.__doc__ or "").partition("Args:")
     return TEMPLATES.get_template("architecture.md").render(
         architecture={**architecture, "field": formulas.blocks(architecture["field"])},
         summary=summary.strip().replace("``", "`"),
         arguments=textwrap.dedent(arguments.split("\nRaises:")[0]).strip().replace("``", "`"),
-        first_argument=re.search(r"(\w+):", arguments.split("spatial_dims:")[1])[1],
+        an_argument=next((name for name in list(inspect.signature(network).parameters)[1:]), None),
         parameters=_sizes(architecture, 2),
         parameters_3d=_sizes(architecture, 3),
         results=table([name for name, (a, _) in render.combinations().items() if a["name"] == architecture["name"]]),
@@ -72,27 +93,28 @@ def architecture_page(architecture: dict[str, Any]) -> str:
 
 
 @cache
-def _count(network: str, dims: int, variant: str | None) -> int:
-    made = getattr(networks, network)(dims, **({"variant": variant} if variant else {}))
+def _count(network: str, dims: int, settings: tuple[tuple[str, Any], ...]) -> int:
+    made = render.class_of("networks", network)(dims, **dict(settings))
     return sum(p.numel() for p in made.parameters())
 
 
 def _sizes(architecture: dict[str, Any], dims: int) -> str:
-    """How many parameters there are; of the variants that train on a CPU, since the others take long to make."""
-    variant = architecture["network_settings"].get("variant", {}).get("value")
-    return f"{_count(architecture['network'], dims, variant):,}" + (f" (`{variant}`)" if variant else "")
+    """How many parameters there are, by the settings that the recipe begins with, which it names."""
+    settings = {name: entry["value"] for name, entry in architecture["network_settings"].items()}
+    named = ", ".join(f"`{value}`" for value in settings.values())
+    return f"{_count(architecture['network'], dims, tuple(settings.items())):,}" + (f" ({named})" if named else "")
 
 
 def table(bundles: list[str]) -> str:
     """What was measured with the shipped weights of ``bundles``, on validation pairs."""
     rows = [row for name in bundles if (row := _row(name, render.results(name)))]
+    without = [f"`{name}`" for name in bundles if not render.results(name)]
+    missing = f"Without weights: {', '.join(without)}."
     if not rows:
-        return NONE_MEASURED
+        return f"{NONE_MEASURED} {missing}"
     rule = "|---" * (COLUMNS.count("|") - 1) + "|"
     note = "On validation pairs, mean ± standard deviation over seeds. More is in [Results](../results.md)."
-    without = [f"`{name}`" for name in bundles if not render.results(name)]
-    missing = f"\n\nWithout weights: {', '.join(without)}." if without else ""
-    return "\n".join([COLUMNS, rule, *rows]) + f"\n\n{note}{missing}"
+    return "\n".join([COLUMNS, rule, *rows]) + f"\n\n{note}" + (f"\n\n{missing}" if without else "")
 
 
 def _row(name: str, measured: dict[str, Any]) -> str:
@@ -138,7 +160,7 @@ def _gives(method: dict[str, Any]) -> str:
 
 def _bundle_table() -> Iterator[str]:
     architectures = [a["name"] for a in render.recipes("architectures")]
-    yield from ["", "## Bundles", "", "| | " + " | ".join(architectures) + " |", "|---" * 4 + "|"]
+    yield from ["", "## Bundles", "", f"| | {' | '.join(architectures)} |", "|---" * (1 + len(architectures)) + "|"]
     known = render.bundle_names()
     for method in render.recipes("methods"):
         names = [f"{a}_{method['name']}" for a in architectures]

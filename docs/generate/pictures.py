@@ -10,6 +10,7 @@ import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from monai.bundle import ConfigParser
+from pages import PICTURED
 from PIL import Image
 from torch import Tensor, nn
 
@@ -24,7 +26,6 @@ from common.data import PreparedPairs
 from common.data.phantom import ensure_phantom
 from common.interfaces import Deformation, Pair
 from common.io import load_weights
-from common.losses import AdaFrameObjective, HeteroObjective
 from tools import register, render
 from tools.cine import __main__ as cine
 from tools.label_app.demo import make_studies
@@ -34,7 +35,6 @@ COLOURS = 256  # of a picture: a third of its size
 DOCS = Path(__file__).resolve().parent.parent
 MAPS = {"log_variance": ("log σ²", VARIANCE_MAP), "score": ("score", SCORE_MAP),
         "displacement_log_variance": ("log variance of u", VARIANCE_MAP)}  # fmt: skip
-WEIGHTED = {"hetero": HeteroObjective(), "hetero_disp": HeteroObjective(), "adaframe": AdaFrameObjective()}
 
 
 def shipped(name: str) -> nn.Module:
@@ -46,16 +46,17 @@ def shipped(name: str) -> nn.Module:
     return module.eval()
 
 
-def draw(method: str, pair: Pair, path: Path) -> None:
-    """Write the picture of ``vxm_<method>`` on ``pair`` (1, 1, H, W)."""
-    network = shipped(f"vxm_{method}")
+def draw(method: dict[str, Any], pair: Pair, path: Path) -> None:
+    """Write the picture of a method's bundle on ``pair`` (1, 1, H, W)."""
+    network = shipped(f"{PICTURED}_{method['name']}")
     with torch.no_grad():
         pred = network(torch.cat([pair.moving, pair.fixed], dim=1))
     channels = {name: pred[:, number : number + 1] for number, name in enumerate(network.channels)}
     maps = [(*MAPS[name], channels[name]) for name in channels if name in MAPS]
-    if method in WEIGHTED:
+    if method.get("shows_weight"):
+        objective = render.class_of("losses", method["objective"])()
         deformation = Deformation(pred[:, :2], warped=channels["warped"])
-        weight = WEIGHTED[method].weight(pair, deformation, channels.get("log_variance"))
+        weight = objective.weight(pair, deformation, channels.get("log_variance"))
         maps.append(("weight of the residual", SCORE_MAP, weight))
     figure = Figure(figsize=(9, 4.3), dpi=100, layout="constrained")
     axes = figure.subplots(2, 4).flat
@@ -109,9 +110,9 @@ def main(arguments: list[str]) -> None:
         item = PreparedPairs(dataset, "test")[0]
         pair = Pair(*(item[key][None] for key in ("moving", "fixed")))
         for method in render.recipes("methods"):
-            name = f"vxm_{method['name']}"
+            name = f"{PICTURED}_{method['name']}"
             if render.results(name) and method.get("spatial_dims", 2) == 2:
-                draw(method["name"], pair, DOCS / "pictures" / f"{method['name']}.png")
+                draw(method, pair, DOCS / "pictures" / f"{method['name']}.png")
         make_studies(Path(folder) / "studies")
         draw_programs(Path(folder) / "studies", Path(folder) / "registered", DOCS / "pictures")
 

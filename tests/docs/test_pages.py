@@ -28,6 +28,13 @@ def test_every_recipe_has_a_page_with_its_settings_and_bundles(texts: dict[str, 
         assert f"`{name}`" in texts[f"architectures/{architecture['name']}.md"]
 
 
+def test_a_recipe_that_cannot_be_set_is_named(pages: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {**render.recipes("methods")[0], "name": "broken", "equations": "    a ? b\n"}
+    monkeypatch.setattr(render, "recipes", lambda kind: [VXM] if kind == "architectures" else [broken])
+    with pytest.raises(pages.formulas.NotAFormula, match=r"tools/recipes/methods/broken\.yaml: 'a \? b' is no formula"):
+        pages.all_pages()
+
+
 def test_measured_numbers_are_those_of_the_shipped_weights(texts: dict[str, str]) -> None:
     dsc = render.results("vxm_hetero")["published"]["dsc"]
     row = next(line for line in texts["methods/hetero.md"].splitlines() if line.startswith("| `vxm_hetero` | ACDC"))
@@ -70,8 +77,9 @@ def test_pictures_are_of_methods_and_programs(texts: dict[str, str]) -> None:
 
 def test_a_picture_can_be_drawn_anew(pictures: ModuleType, tmp_path: Path) -> None:
     pair = Pair(*torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
-    for method in ("mse", "hetero_disp", "adaframe"):
-        pictures.draw(method, pair, tmp_path / f"{method}.png")
+    recipes = {method["name"]: method for method in render.recipes("methods")}
+    for name in ("mse", "hetero_disp", "adaframe"):
+        pictures.draw(recipes[name], pair, tmp_path / f"{name}.png")
     shown = [np.asarray(Image.open(tmp_path / f"{m}.png").convert("RGB")) for m in ("mse", "hetero_disp")]
     lower_right = [(np.ptp(image[-200:, -600:], axis=-1) > 60).any() for image in shown]
     assert lower_right == [False, True]  # panels of colour where there are maps alone

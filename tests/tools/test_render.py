@@ -10,6 +10,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import BundleProperty, BundlePropertyConfig
 
+from common.errors import InputError
 from common.files import file_hash
 from common.io import load_weights
 from tools import render
@@ -104,7 +105,15 @@ def test_a_document_has_no_overlong_line(name: str) -> None:
     assert max(map(len, lines)) <= 130  # one command is a little longer
 
 
+def test_a_class_is_found_by_its_name_or_its_module_and_else_named() -> None:
+    assert render.class_of("networks", "unet.UNet").__name__ == "UNet"
+    assert render.class_of("losses", "MSEObjective") is render.class_of("losses", "mse.MSEObjective")
+    for name in ("Unet", "unet.Unet", "u_net.UNet"):
+        with pytest.raises(InputError, match=f"^{name}: common.networks exports no such class; write MODULE.CLASS"):
+            render.class_of("networks", name)
+
+
 def test_only_a_network_with_a_path_offers_its_steps() -> None:
-    for name in BUNDLES:
+    for name, (architecture, _) in render.combinations().items():
         text = (render.BUNDLES / name / "configs" / "inference.yaml").read_text()
-        assert text.count("path_steps") == 3 * name.startswith("dfm_"), name
+        assert text.count("path_steps") == 3 * architecture["path"], name
