@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
+
+Anything = TypeVar("Anything")
 
 
 class Pair(NamedTuple):
@@ -52,12 +54,26 @@ class Deformation(NamedTuple):
         """The field that smoothness acts on: the velocity where there is one."""
         return self.ddf if self.dvf is None else self.dvf
 
+    @property
+    def observed(self) -> Tensor:
+        """``warped``; raise ValueError if no objective has observed the pair."""
+        return needed(self.warped, "warped image: the pair was not observed")
+
 
 class DisplacementEstimator(Protocol):
     """A network that registers ``moving`` to ``fixed``, both (B, 1, *spatial) of any size."""
 
-    def __call__(self, moving: Tensor, fixed: Tensor) -> Deformation: ...
+    def __call__(self, moving: Tensor, fixed: Tensor) -> Deformation:
+        """The deformation that registers ``moving`` to ``fixed``."""
+        ...
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
         """The deformation that registers ``fixed`` to ``moving``, given the forward one."""
         ...
+
+
+def needed(value: Anything | None, what: str) -> Anything:
+    """``value``, which a method cannot do without; raise ValueError, naming ``what``, if there is none."""
+    if value is None:
+        raise ValueError(f"There is no {what}.")
+    return value

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import Deformation, Pair
+from ..interfaces import Deformation, Pair, needed
 from ..parallel import mean_over_processes
 from ..similarity import masked_mean
 from .base import Objective, Terms, check_formulation, mean_squared_difference, squared_residual
@@ -61,11 +61,11 @@ class AdaCSObjective(Objective):
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The scoring estimator looks at the fixed image alone, or also at the warped one as at an observation."""
-        return (pair.fixed,) if self.inputs == 1 else (deformation.warped.detach(), pair.fixed)
+        return (pair.fixed,) if self.inputs == 1 else (deformation.observed.detach(), pair.fixed)
 
-    def weight(self, pair: Pair, deformation: Deformation, score: Tensor) -> Tensor:
+    def weight(self, pair: Pair, deformation: Deformation, score: Tensor | None) -> Tensor:
         """The score itself (Eq. 2)."""
-        return score.detach()
+        return needed(score, "score").detach()
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, score: Tensor | None = None) -> Terms:
         """Eq. 2; with a data term that counts twice as released."""

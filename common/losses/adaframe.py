@@ -31,7 +31,7 @@ class AdaFrameObjective(Objective):
 
     def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """alpha, (B, 1, *spatial) in (0, 1)."""
-        residual = (pair.fixed - deformation.warped).abs()
+        residual = (pair.fixed - deformation.observed).abs()
         mean, variance = moments(residual, foreground(pair))
         rho = (residual - mean) / torch.sqrt(variance + EPSILON)
         return torch.sigmoid(self.b0 * (1 - torch.cos(math.pi * mean)) - self.a0 / (mean + EPSILON) * rho)

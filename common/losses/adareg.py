@@ -33,7 +33,7 @@ class AdaRegObjective(Objective):
 
     def alpha(self, pair: Pair, deformation: Deformation) -> Tensor:
         """How stiff the field stays, (B, 1, *grid of the field) in (0, 1], without gradient."""
-        residual = (pair.fixed - deformation.warped).abs().detach()
+        residual = (pair.fixed - deformation.observed).abs().detach()
         mean, _ = moments(residual, foreground(pair))
         exponent = residual * mean if self.formulation == "released" else residual / (mean + EPSILON)
         return resize_map(torch.exp(-self.c * exponent), list(deformation.regularised.shape[2:]))

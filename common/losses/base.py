@@ -90,7 +90,7 @@ def check_formulation(formulation: str) -> str:
 
 def squared_residual(pair: Pair, deformation: Deformation) -> Tensor:
     """``(fixed - warped)^2``, (B, 1, *spatial)."""
-    return (pair.fixed - deformation.warped).square()
+    return (pair.fixed - deformation.observed).square()
 
 
 def foreground(pair: Pair) -> Tensor:

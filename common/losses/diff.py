@@ -35,7 +35,7 @@ class DiffObjective(Objective):
     def smooth(self, pair: Pair, deformation: Deformation) -> Tensor:
         """``mu' L mu`` per voxel: squared differences over the edges of the grid, summed over axes and components."""
         mean = deformation.regularised
-        edges = sum(mean.diff(dim=axis).square().sum() for axis in range(2, mean.dim()))
+        edges = sum((mean.diff(dim=axis).square().sum() for axis in range(2, mean.dim())), mean.new_zeros(()))
         return edges * mean.shape[1] / mean.numel()
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:

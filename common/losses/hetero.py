@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..interfaces import Deformation, Pair
+from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
 from .base import Objective, Terms, check_formulation, squared_residual
 
@@ -40,14 +40,15 @@ class HeteroObjective(Objective):
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The variance estimator looks at the warped image as at an observation, unless as released."""
-        warped = deformation.warped if self.formulation == "released" else deformation.warped.detach()
-        return warped, pair.fixed
+        warped = deformation.observed
+        return warped if self.formulation == "released" else warped.detach(), pair.fixed
 
-    def weight(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor:
+    def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor | None:
         """``sigmoid((warped^2 / sigma^2)^gamma)`` of Eq. 4, in logarithms: finite for any variance."""
+        log_variance = needed(predicted, "log variance")
         if self.formulation == "released":
             return torch.sigmoid(rescaled(self._power(torch.log(pair.fixed.abs() + TINY) - log_variance)))
-        return torch.sigmoid(self._power(2 * torch.log(deformation.warped.abs() + TINY) - log_variance))
+        return torch.sigmoid(self._power(2 * torch.log(deformation.observed.abs() + TINY) - log_variance))
 
     def _power(self, log_ratio: Tensor) -> Tensor:
         return torch.exp(self.gamma * log_ratio.detach())

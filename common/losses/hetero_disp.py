@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import Deformation, Pair
+from ..interfaces import Deformation, Pair, needed
 from ..spatial import warp
 from .base import Terms
 from .hetero import HeteroObjective
@@ -23,13 +23,19 @@ class HeteroDispObjective(HeteroObjective):
         smooth_weight: lambda.
         alpha: weight of the displacement's variance.
         image_variance: weight the residual by the image's variance too; without it every voxel counts the same.
-        **kwargs: as of ``HeteroObjective``.
+        gamma, beta, formulation: as of ``HeteroObjective``.
     """
 
     def __init__(
-        self, smooth_weight: float = 0.01, alpha: float = 1e-3, image_variance: bool = True, **kwargs: float | str
+        self,
+        smooth_weight: float = 0.01,
+        alpha: float = 1e-3,
+        image_variance: bool = True,
+        gamma: float = 0.5,
+        beta: float = 0.5,
+        formulation: str = "paper",
     ) -> None:
-        super().__init__(smooth_weight, **kwargs)
+        super().__init__(smooth_weight, gamma, beta, formulation)
         self.alpha, self.image_variance = alpha, image_variance
 
     def observe(self, pair: Pair, deformation: Deformation) -> Deformation:
@@ -46,12 +52,13 @@ class HeteroDispObjective(HeteroObjective):
         noise = torch.randn_like(ddf) * torch.exp(0.5 * log_variance)
         return deformation._replace(warped=warp(pair.moving, ddf + noise))
 
-    def weight(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor | None:
+    def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor | None:
         """hetero's weight, or 1."""
-        return super().weight(pair, deformation, log_variance) if self.image_variance else None
+        return super().weight(pair, deformation, predicted) if self.image_variance else None
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """hetero's loss and the term that keeps the displacement's variance from vanishing."""
         terms = super().displacement_loss(pair, deformation, predicted)
-        spread = (torch.exp(deformation.log_variance) - deformation.log_variance).mean()
+        log_variance = needed(deformation.log_variance, "log variance of the displacement")
+        spread = (torch.exp(log_variance) - log_variance).mean()
         return {**terms, "loss": terms["loss"] + self.alpha * spread, "spread": spread}

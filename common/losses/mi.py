@@ -31,7 +31,7 @@ class MIObjective(Objective):
 
     def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """Minus the mutual information, averaged over the batch."""
-        return -mutual_information(deformation.warped, pair.fixed, self.bins, pair.mask).mean()
+        return -mutual_information(deformation.observed, pair.fixed, self.bins, pair.mask).mean()
 
 
 def mutual_information(first: Tensor, second: Tensor, bins: int = 32, mask: Tensor | None = None) -> Tensor:

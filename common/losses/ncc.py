@@ -29,4 +29,4 @@ class NCCObjective(Objective):
 
     def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """From -1, where every window of one image is a multiple of the other's, to 0."""
-        return -masked_mean(squared_correlation(deformation.warped, pair.fixed, self.window), pair.mask)
+        return -masked_mean(squared_correlation(deformation.observed, pair.fixed, self.window), pair.mask)

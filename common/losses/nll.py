@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..interfaces import Deformation, Pair
+from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
 from .base import Objective, squared_residual
 
@@ -31,13 +31,14 @@ class NLLObjective(Objective):
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The variance estimator looks at the warped image, and passes its gradient on."""
-        return deformation.warped, pair.fixed
+        return deformation.observed, pair.fixed
 
-    def weight(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor:
+    def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """What multiplies the squared residual, up to the factor 1/2: ``s2^(beta - 1)``."""
-        return torch.exp((self.beta - 1) * log_variance)
+        return torch.exp((self.beta - 1) * needed(predicted, "log variance"))
 
-    def data(self, pair: Pair, deformation: Deformation, log_variance: Tensor) -> Tensor:
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """The likelihood, weighted by the variance as by a constant."""
+        log_variance = needed(predicted, "log variance")
         nll = 0.5 * (squared_residual(pair, deformation) * torch.exp(-log_variance) + log_variance)
         return masked_mean(torch.exp(self.beta * log_variance.detach()) * nll, pair.mask)

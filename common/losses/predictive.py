@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..interfaces import Deformation, Pair
-from ..labels import one_hot, warped_one_hot
+from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
 from .base import Terms
 from .weak import WeakObjective
@@ -44,7 +43,8 @@ class PredictiveObjective(WeakObjective):
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The features and the warped labels, both with their gradients."""
-        return deformation.features, warped_one_hot(pair.moving_label, deformation.ddf, self.num_classes)
+        features = needed(deformation.features, "features: the network gives none")
+        return features, self.warped_labels(pair, deformation)
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """``L_reg + 0.1 L_uncert`` of Sec. 4.1.
@@ -53,9 +53,9 @@ class PredictiveObjective(WeakObjective):
             predicted: (B, 2 C, *spatial), refined labels and the logarithm of their uncertainty.
         """
         terms = super().displacement_loss(pair, deformation, predicted)
-        refined, log_uncertainty = predicted.split(self.num_classes, dim=1)
+        refined, log_uncertainty = needed(predicted, "refined label").split(self.num_classes, dim=1)
         overlap = self.overlap(refined, pair)
-        error = (refined - one_hot(pair.fixed_label, self.num_classes)).abs()
+        error = (refined - self.fixed_labels(pair)).abs()
         nll = masked_mean((error * torch.exp(-log_uncertainty) + log_uncertainty).mean(1, keepdim=True), pair.mask)
         loss = terms["loss"] - overlap + self.uncertainty_weight * nll
         return {**terms, "loss": loss, "refined_overlap": overlap, "uncertainty": nll}

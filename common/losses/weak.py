@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..interfaces import Deformation, Pair
+from ..interfaces import Deformation, Pair, needed
 from ..labels import one_hot, warped_one_hot
 from .base import Terms
 from .ncc import NCCObjective
@@ -41,12 +41,20 @@ class WeakObjective(NCCObjective):
     def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """The terms of Eq. 4."""
         terms = super().displacement_loss(pair, deformation, predicted)
-        overlap = self.overlap(warped_one_hot(pair.moving_label, deformation.ddf, self.num_classes), pair)
+        overlap = self.overlap(self.warped_labels(pair, deformation), pair)
         return {**terms, "loss": terms["loss"] - overlap, "overlap": overlap}
 
     def overlap(self, shares: Tensor, pair: Pair) -> Tensor:
         """How far labels, as shares of the classes (B, C, *spatial), cover the fixed ones."""
-        return mean_overlap(shares, one_hot(pair.fixed_label, self.num_classes), pair.mask, self.tversky)
+        return mean_overlap(shares, self.fixed_labels(pair), pair.mask, self.tversky)
+
+    def warped_labels(self, pair: Pair, deformation: Deformation) -> Tensor:
+        """The moving labels under the field, as shares of the classes (B, C, *spatial)."""
+        return warped_one_hot(needed(pair.moving_label, "moving label"), deformation.ddf, self.num_classes)
+
+    def fixed_labels(self, pair: Pair) -> Tensor:
+        """The fixed labels as (B, C, *spatial) of 0 and 1."""
+        return one_hot(needed(pair.fixed_label, "fixed label"), self.num_classes)
 
 
 def mean_overlap(seen: Tensor, true: Tensor, mask: Tensor | None, weights: tuple[float, float]) -> Tensor:
