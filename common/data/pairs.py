@@ -24,7 +24,7 @@ class PreparedPairs:
     An image that several pairs share is loaded once.
 
     Args:
-        dataset_dir: a prepared data set (``python -m tools.prepare``).
+        dataset_dir: a prepared data set (``warpsure prepare``).
         split: "train", "val" or "test".
         memory_gb: a split above this size is read from disk as it is needed, through MONAI's
             PersistentDataset, instead of being held in memory.

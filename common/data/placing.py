@@ -42,7 +42,7 @@ def check_preparation(preparation: Mapping[str, Any], dataset_dir: str | Path) -
     if missing := [key for key in NEEDED if key not in preparation]:
         raise InputError(
             f"{Path(dataset_dir) / 'dataset.json'}: its preparation has no {', '.join(missing)}, so a new image cannot "
-            "be made like its own; prepare it again with `python -m tools.prepare msd`."
+            "be made like its own; prepare it again with `warpsure prepare msd`."
         )
 
 
@@ -81,7 +81,7 @@ def place(volume: Volume, size: Sequence[int], spacing: Sequence[float] | None, 
 
 
 def prepare(volume: Volume, preparation: Mapping[str, Any]) -> Placed:
-    """Bring an image of a file onto a prepared grid, in [0, 1]: what ``tools.prepare msd`` does to every image."""
+    """Bring an image of a file onto a prepared grid, in [0, 1]: what ``warpsure prepare msd`` does to every image."""
     placed = place(canonical(volume), preparation["size"], preparation["spacing"])
     low, high = preparation["percentiles"]
     return placed._replace(array=geometry.min_max(placed.array, (low, high), placed.inside))

@@ -33,7 +33,7 @@ def sides_of(dataset: Dataset, split: str) -> list[Side]:
     if dataset.spatial_dims == 2 or not any(map(is_between_subjects, pairs)):
         what = "slices" if dataset.spatial_dims == 2 else "images"
         raise InputError(f"{path}: its pairs are {what} of one subject, and an atlas is of another; "
-                         "give a set of pairs of two subjects (`python -m tools.prepare msd`).")  # fmt: skip
+                         "give a set of pairs of two subjects (`warpsure prepare msd`).")  # fmt: skip
     sides: dict[str, Side] = {}
     for pair in pairs:
         for key in ("fixed", "moving"):

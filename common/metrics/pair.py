@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 def warp_mask(mask: ArrayLike, ddf: ArrayLike) -> NDArray[np.float64]:
     """Sample a binary mask (*spatial) linearly at ``x + ddf(x)``, 0 outside the image.
 
-    The same map as ``common.spatial.warp``, but exact where the sampling point is a voxel: there ``grid_sample``
+    The same map as ``spatial.warp``, but exact where the sampling point is a voxel: there ``grid_sample``
     leaves weights of about 1e-6 on the neighbours, which a threshold at > 0 would count.
 
     Args:

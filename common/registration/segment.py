@@ -36,7 +36,7 @@ class ImagesToSegment:
         source: the folder that it was prepared from, to segment the files themselves on their own grids; without it
             results are on the prepared grid.
         atlas_split: the split whose labelled images are the atlases; never one of the image's own subject.
-        window: of the likeness, see `common.data.atlas`.
+        window: of the likeness, see `data.atlas`.
         num_classes: of the network; None does not compare it with the atlases' labels.
         name: what the files of ``image`` are called after; None is its own name.
 

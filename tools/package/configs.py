@@ -11,6 +11,8 @@ import yaml
 
 from common.errors import InputError
 
+from .library import NAME
+
 # the bundle's folder joins sys.path by append: site.addsitedir would also run every .pth file in it, and weights are
 # often called that
 HEADER = """\
@@ -31,10 +33,10 @@ MODULE = """\
   _requires_: $@bundle_root in @search_path or @search_path.append(@bundle_root)
   name: {module}
 """
-IMPORT = re.compile(r"^  - \$import common\.([\w.]+) as (\w+)$", re.MULTILINE)
-IMPORTS = re.compile(r"^imports:\n(?:  - \$import common\..*\n)+\n?", re.MULTILINE)
+IMPORT = re.compile(rf"^  - \$import {NAME}\.([\w.]+) as (\w+)$", re.MULTILINE)
+IMPORTS = re.compile(rf"^imports:\n(?:  - \$import {NAME}\..*\n)+\n?", re.MULTILINE)
 ROOT = re.compile(r"^bundle_root: \$\w+\.root\(.*\)\n", re.MULTILINE)
-TARGET = re.compile(r"^( *(?:- )?)_target_: common\.(.*)$", re.MULTILINE)
+TARGET = re.compile(rf"^( *(?:- )?)_target_: {NAME}\.(.*)$", re.MULTILINE)
 
 
 def packaged(text: str, name: str, library: str) -> str:
@@ -48,9 +50,9 @@ def packaged(text: str, name: str, library: str) -> str:
     text = ROOT.sub("", IMPORTS.sub(lambda _: HEADER + "".join(heads) + "\n", text))
     for alias in modules:
         text = re.sub(rf"\$({alias})\.", r"$@\1.", text)
-    text = TARGET.sub(lambda m: f'{m[0].replace("common", library, 1)}\n{" " * len(m[1])}_requires_: "@bundle"', text)
+    text = TARGET.sub(lambda m: f'{m[0].replace(NAME, library, 1)}\n{" " * len(m[1])}_requires_: "@bundle"', text)
     text = in_the_bundle(text, name)
-    left = [value for value in strings(yaml.safe_load(text)) if re.search(r"\bcommon\.|\$(import|from)\b", value)]
+    left = [value for value in strings(yaml.safe_load(text)) if re.search(rf"\b{NAME}\.|\$(import|from)\b", value)]
     if left:
         raise InputError(f"{name}: a config has {left[0]!r}, which a package would not find; write it as others do.")
     return text
@@ -67,9 +69,9 @@ def twin(text: str) -> str:
 
 
 def targets(text: str) -> set[str]:
-    """What of ``common`` a config of the repository names: its components, and modules that it imports."""
-    named = {f"common.{match[2].split()[0]}" for match in TARGET.finditer(text)}
-    return named | {f"common.{module}" for module, _ in IMPORT.findall(text)}
+    """What of the library a config of the repository names: its components, and modules that it imports."""
+    named = {f"{NAME}.{match[2].split()[0]}" for match in TARGET.finditer(text)}
+    return named | {f"{NAME}.{module}" for module, _ in IMPORT.findall(text)}
 
 
 def strings(config: Any) -> Iterator[str]:

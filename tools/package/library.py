@@ -14,6 +14,7 @@ from pathlib import Path
 import common
 from common.errors import InputError
 
+NAME = common.__name__  # `warpsure` where it is installed
 SOURCE = Path(common.__file__).parent
 ALWAYS = ("bundle", "registration")  # what configs call, and what registers two files without the repository
 HEAD = """\
@@ -22,15 +23,15 @@ HEAD = """\
 # See LICENSE in the bundle's folder.
 #
 """  # of every file, since the Model Zoo and whoever copies one file ask for it
-PROGRAM = re.compile(r"(`+)((?:python -m )?tools\.[^`\n]+)\1|\((python -m tools\.[\w. ]+)\)")
+PROGRAM = re.compile(r"(`+)warpsure [a-z][^`\n]*\1|\((warpsure [a-z][\w. ]*)\)")
 
 
 def of_the_repository(text: str) -> str:
-    """``text`` with every program of ``tools`` named as one of the repository, since a package has none."""
+    """``text`` with every program named as one of the repository, since a package has none."""
 
     def add(match: re.Match[str]) -> str:
         where = "of the Warpsure repository"
-        return f"({match[3]}, {where})" if match[3] else f"{match[0]} {where}"
+        return f"({match[2]}, {where})" if match[2] else f"{match[0]} {where}"
 
     return PROGRAM.sub(add, text)
 
@@ -99,8 +100,8 @@ def _imports(name: str, modules: dict[str, Path]) -> Iterator[str]:
     here = name.split(".") if name else []
     package = here if file.name == "__init__.py" else here[:-1]
     tree = ast.parse(file.read_text("utf-8"))
-    if any(_is_of(each, SOURCE.name) for each in _absolute_imports(tree)):
-        raise InputError(f"{file}: imports {SOURCE.name} by its name, so it cannot be vendored; import it relatively.")
+    if any(_is_of(each, NAME) for each in _absolute_imports(tree)):
+        raise InputError(f"{file}: imports {NAME} by its name, so it cannot be vendored; import it relatively.")
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - node.level + 1] + (node.module or "").split(".") * bool(node.module)

@@ -107,7 +107,7 @@ def test_no_text_speaks_of_the_repository_unsaid(name: str, package: Package) ->
         text = content.decode()
         if not path.endswith(".py"):
             assert f"bundles/{name}" not in text, path
-        for found in re.finditer(r"\btools\.[a-z]\w*[^\n]*\n?[^\n]*", text):
+        for found in re.finditer(r"(\btools\.|[`(]warpsure )[a-z]\w*[^\n]*\n?[^\n]*", text):
             assert "of the Warpsure repository" in found[0], f"{path}: {found[0]}"
 
 

@@ -76,13 +76,10 @@ def test_the_library_of_a_bundle_holds_what_its_configs_call() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "make one with `python -m tools.prepare`.",
-            "make one with `python -m tools.prepare` of the Warpsure repository.",
-        ),
-        ("as ``tools.prepare msd`` does", "as ``tools.prepare msd`` of the Warpsure repository does"),
-        ("(python -m tools.prepare), or", "(python -m tools.prepare, of the Warpsure repository), or"),
-        ("toolsmith `python -m monai.bundle`", "toolsmith `python -m monai.bundle`"),
+        ("make one with `warpsure prepare`.", "make one with `warpsure prepare` of the Warpsure repository."),
+        ("as ``warpsure prepare msd`` does", "as ``warpsure prepare msd`` of the Warpsure repository does"),
+        ("(warpsure prepare), or", "(warpsure prepare, of the Warpsure repository), or"),
+        ("(warpsure_0 `warpsure_0.spatial`)", "(warpsure_0 `warpsure_0.spatial`)"),
     ],
 )
 def test_programs_are_said_to_be_of_the_repository(text: str, said: str) -> None:
