@@ -62,11 +62,11 @@ def read(dataset_dir: str | Path) -> Dataset:
     """Read ``dataset.json``; raise InputError if the folder is missing, unfinished or in another format."""
     path = Path(dataset_dir) / "dataset.json"
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; make one with `python -m tools.prepare`")
+        raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
     if not path.is_file():
         raise InputError(
             f"{path.parent}: no dataset.json, so not a finished prepared data set; "
-            "run `python -m tools.prepare` (again)"
+            "run `warpsure prepare` (again)"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def read(dataset_dir: str | Path) -> Dataset:
         raise InputError(f"{path}: not readable as JSON ({error}); prepare the data set again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise InputError(f"{path}: format is {found!r}, expected {FORMAT!r}; prepare it with `python -m tools.prepare`")
+        raise InputError(f"{path}: format is {found!r}, expected {FORMAT!r}; prepare it with `warpsure prepare`")
     return _parse(path, content)
 
 
