@@ -50,13 +50,10 @@ def test_a_variant_is_read_back() -> None:
         assert write_variant(*found) == name and list(found.overrides) == sorted(overrides)
 
 
-def test_a_number_a_truth_and_a_list_keep_their_meaning() -> None:
-    draw = random.Random(1)
-    for _ in range(500):
-        value = value_of(draw, depth=1)
-        if not isinstance(value, (str, dict)):  # a word may look like a number
-            text = read_variant(write_variant({"key": value})).overrides["key"]
-            assert parse_value(text) == value and json.dumps(parse_value(text)) == json.dumps(value)
+@pytest.mark.parametrize("value", [0, -3, 0.5, 1e-9, 1e22, 0.1 + 0.2, True, False, None, [], [1, 0.25, [3]], "paper"])
+def test_a_value_keeps_its_meaning(value: Any) -> None:
+    text = read_variant(write_variant({"key": value})).overrides["key"]
+    assert json.dumps(parse_value(text)) == json.dumps(value)
 
 
 @pytest.mark.parametrize("value", ["a/b", "1,gamma=2", ["x,y#z=1"]])
@@ -65,13 +62,8 @@ def test_what_could_not_be_read_back_is_not_written(value: Any) -> None:
         write_variant({"key": value})
 
 
-@pytest.mark.parametrize(
-    "name", ["smooth_0.02", "a=1,b", "=1", "snapshot,", ",a=1", "a b=1", "snapshot,other", "", "-"]
-)
+@pytest.mark.parametrize("name", ["smooth_0.02", "=1", "snapshot,", ",a=1", "a b=1", "snapshot,other", "", "-"])
 def test_other_names_are_no_variants(name: str) -> None:
-    if name == "a=1,b":  # the value is "1,b"
-        assert read_variant(name) == ({"a": "1,b"}, "")
-        return
     with pytest.raises(InputError, match="not a variant; it is called default or KEY=VALUE,KEY=VALUE"):
         read_variant(name)
 
