@@ -60,6 +60,8 @@ test-label: $(LABEL)/label
 
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 	$(RUN) -m tools.render --check
 
 render: $(VENV)/installed
