@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..contract import dimensions
 from ..data.prepared import MASK_KEYS
 from ..errors import InputError
 from ..interfaces import Pair
@@ -30,10 +31,10 @@ def check_dimensions(network: nn.Module, loader: Any) -> None:
     """Refuse to train a network on pairs of other dimensions.
 
     Raises:
-        InputError: naming the data set.
+        InputError: naming the data set, or the network that does not say its own.
     """
-    dims, dataset = getattr(network, "spatial_dims", None), getattr(loader, "dataset", None)
-    if dims is not None and getattr(dataset, "spatial_dims", dims) != dims:
+    dims, dataset = dimensions(network), getattr(loader, "dataset", None)
+    if getattr(dataset, "spatial_dims", dims) != dims:
         raise InputError(
             f"{dataset.dataset.root}: pairs are {dataset.spatial_dims}D but the network is {dims}D; "
             f"set spatial_dims to {dataset.spatial_dims}."

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..contract import check_reversible, checked
 from ..data.augmentation import RandomDeformation
 from ..interfaces import Deformation, Pair
 from ..losses import Objective, Terms
@@ -52,7 +53,8 @@ class SingleTrainer(SupervisedTrainer):
         train_handlers: MONAI and Ignite handlers.
 
     Raises:
-        InputError: for a precision that is not known, pairs of other dimensions, or a loss that is not finite.
+        InputError: for a precision that is not known, pairs of other dimensions, a network that lacks what it must
+            have or returns something else than it must, or a loss that is not finite.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class SingleTrainer(SupervisedTrainer):
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
         check_dimensions(network, train_data_loader)
+        if bidirectional:
+            check_reversible(network)
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -140,9 +144,10 @@ class SingleTrainer(SupervisedTrainer):
     def _deform(self, pair: Pair) -> tuple[Pair, Deformation]:
         """The pair (twice the batch if bidirectional) and its observed deformation."""
         with self.autocast():
-            deformation = self.inferer(pair.moving, self.network, pair.fixed)
+            deformation = checked(self.inferer(pair.moving, self.network, pair.fixed), self.network, pair.fixed)
             if self.bidirectional:
                 backward = self.network.reverse(pair.moving, pair.fixed, deformation)
+                checked(backward, self.network, pair.moving)
                 pair, deformation = both_directions(pair, deformation, backward)
         return pair, self.objective.observe(pair, deformation)
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..contract import checked, dimensions
 from ..interfaces import Deformation
 from ..labels import warped_one_hot
 from ..sizes import settled
@@ -25,6 +26,9 @@ class RegistrationNetwork(nn.Module):
         companion_map: what it predicts, "log_variance", "score" or "label_uncertainty".
         num_classes: classes of the labels, background included, for a network that carries a label map along.
 
+    Raises:
+        InputError: for an estimator that lacks what it must have, or returns something else than it must.
+
     Attributes:
         inputs: images that it takes: moving and fixed, and with classes the moving label map.
         channels: the names of the prediction's channels: "ddf_0" and on, the companion's map (of each class, with
@@ -41,7 +45,7 @@ class RegistrationNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.estimator, self.companion, self.companion_map = estimator, companion, companion_map
-        self.spatial_dims: int = estimator.spatial_dims
+        self.spatial_dims = dimensions(estimator)
         self.num_classes, self.inputs = num_classes, 2 if num_classes is None else 3
         self.uncertain = bool(getattr(estimator, "uncertainty", None))
         self.channels: tuple[str, ...] = (
@@ -68,7 +72,7 @@ class RegistrationNetwork(nn.Module):
                 zeros where there is none.
         """
         moving, fixed = image[:, :1], image[:, 1:2]
-        deformation = self.estimator(moving, fixed)
+        deformation = checked(self.estimator(moving, fixed), self.estimator, fixed)
         warped = warp(moving.float(), deformation.ddf)
         maps, segmentation = self._maps(image, deformation, warped)
         if self.uncertain:

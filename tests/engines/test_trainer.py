@@ -268,6 +268,8 @@ def test_networks_of_ones_own_train_by_every_method(build: Build) -> None:
     class Shift(nn.Module):
         """One displacement for the whole image: the least that the contract of an estimator asks for."""
 
+        spatial_dims = 2
+
         def __init__(self) -> None:
             super().__init__()
             self.shift = nn.Parameter(torch.zeros(2))
@@ -278,6 +280,30 @@ def test_networks_of_ones_own_train_by_every_method(build: Build) -> None:
     network = Shift()
     build(network=network).run()
     assert network.shift.abs().max() > 0
+
+
+class Bare(nn.Module):
+    """A network that returns a field as it is."""
+
+    spatial_dims = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flow = nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        return self.flow(torch.cat([moving, fixed], dim=1))
+
+
+def test_a_network_that_lacks_what_it_must_have_is_refused_in_one_line(build: Build) -> None:
+    with pytest.raises(InputError, match=r"^Bare: its forward returns a Tensor, not a Deformation; "):
+        build(network=Bare()).run()
+    with pytest.raises(
+        InputError, match=r"^Bare: it has no reverse\(moving, fixed, deformation\), which bidirectional"
+    ):
+        build(network=Bare(), bidirectional=True)
+    with pytest.raises(InputError, match=r"^Conv2d: it has no spatial_dims; .*$"):
+        build(network=nn.Conv2d(1, 1, 1))
 
 
 def test_pairs_of_labels_reach_the_objective(build: Build, pairs: PreparedPairs) -> None:

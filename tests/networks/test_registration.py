@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from common.errors import InputError
 from common.interfaces import Deformation
 from common.networks import RegistrationNetwork, ScoringEstimator, VarianceEstimator, VoxelMorph
 from common.networks.registration import displacement_log_variance
@@ -99,3 +100,46 @@ def test_a_score_of_two_images_sees_both() -> None:
     image = torch.rand(1, 2, 20, 24)
     pred = network(image)
     assert torch.equal(pred[:, 2:3], network.companion(pred[:, 3:], image[:, 1:]))
+
+
+class Own(nn.Module):
+    """Someone's own estimator, that returns what it is told to."""
+
+    def __init__(self, returned: object = None, spatial_dims: object = 2) -> None:
+        super().__init__()
+        self.returned = returned
+        if spatial_dims is not None:
+            self.spatial_dims = spatial_dims
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> object:
+        return self.returned
+
+
+@pytest.mark.parametrize(
+    ("dims", "message"),
+    [(None, "it has no spatial_dims"), (4, "its spatial_dims is 4"), ("2", "its spatial_dims is '2'")],
+)
+def test_an_estimator_that_does_not_say_its_dimensions_is_refused(dims: object, message: str) -> None:
+    with pytest.raises(InputError, match=f"^Own: {message}; set self.spatial_dims to 2 or 3, .*$"):
+        RegistrationNetwork(Own(spatial_dims=dims))
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (torch.zeros(1, 2, 4, 5), "its forward returns a Tensor, not a Deformation; "),
+        ((torch.zeros(1, 2, 4, 5), None), "its forward returns a tuple, not a Deformation; "),
+        (None, "its forward returns a NoneType, not a Deformation; "),
+        (Deformation(torch.zeros(1, 2, 2, 3)), r"its ddf is of shape \(1, 2, 2, 3\), but .* need \(1, 2, 4, 5\)"),
+        (Deformation(torch.zeros(1, 4, 5, 2)), r"its ddf is of shape \(1, 4, 5, 2\), but"),
+        (Deformation(torch.zeros(1, 2, 4, 5).bfloat16()), "its ddf is torch.bfloat16, too coarse for a field; "),
+    ],
+)
+def test_an_estimator_that_returns_something_else_is_refused(returned: object, message: str) -> None:
+    with pytest.raises(InputError, match=f"^Own: {message}.*$"):
+        RegistrationNetwork(Own(returned))(torch.rand(1, 2, 4, 5))
+
+
+def test_the_least_that_an_estimator_must_be_is_enough() -> None:
+    pred = RegistrationNetwork(Own(Deformation(torch.ones(1, 2, 4, 5))))(torch.rand(1, 2, 4, 5))
+    assert pred.shape == (1, 3, 4, 5)
