@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .data.names import PAIRINGS, PROTOCOLS, SPLITS
 from .errors import InputError
 
 WORDS = {"true": True, "false": False, "null": None}
 BUNDLE = "a bundle's name, its folder, a run of its training, or a package (.zip)"
+BUNDLES = "NAME|FOLDER|RUN|ZIP"
+Group = argparse._ActionsContainer
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviation: one could come to mean another option. A description keeps its lines.
+
+    Args:
+        given: as argparse has them.
+    """
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        plain = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(*args, **plain | given)
 
 
 def program(name: str) -> str:
@@ -22,24 +37,41 @@ def program(name: str) -> str:
     return f"python -m tools.{name.replace('-', '_')}"
 
 
-def add_bundle(parser: argparse._ActionsContainer, default: str | None = None, **more: Any) -> None:
+def add_bundle(parser: Group, default: str | None = None, **more: Any) -> None:
     """``--bundle``: what `collection.find` finds; required without a default."""
     told = BUNDLE if default is None else f"{BUNDLE} (default: {default})"
-    metavar = "NAME|FOLDER|RUN|ZIP"
-    parser.add_argument("--bundle", default=default, required=default is None, metavar=metavar, help=told, **more)
+    parser.add_argument("--bundle", default=default, required=default is None, metavar=BUNDLES, help=told, **more)
 
 
-def add_output(parser: argparse._ActionsContainer, what: str, metavar: str = "DIR", required: bool = True) -> None:
-    """``--output``: where what a program makes is written."""
-    parser.add_argument("--output", type=Path, required=required, metavar=metavar, help=what)
+def add_bundles(parser: Group, default: Sequence[str], told: str) -> None:
+    """``--bundles``: several of what ``--bundle`` takes; ``told`` is the default in words."""
+    what = f"of each {BUNDLE} (default: {told})"
+    parser.add_argument("--bundles", nargs="+", default=default, metavar=BUNDLES, help=what)
 
 
-def add_dataset(parser: argparse._ActionsContainer, what: str = "a prepared data set", required: bool = True) -> None:
+def add_output(parser: Group, what: str, metavar: str = "DIR", required: bool = True, **more: Any) -> None:
+    """``--output``: where what a program makes is written, a DIR or a FILE."""
+    parser.add_argument("--output", type=Path, required=required, metavar=metavar, help=what, **more)
+
+
+def add_dataset(parser: Group, what: str = "a prepared data set", required: bool = True) -> None:
     """``--dataset``: the folder of a prepared data set."""
     parser.add_argument("--dataset", type=Path, required=required, metavar="DIR", help=what)
 
 
-def add_overrides(parser: argparse._ActionsContainer, of: str) -> None:
+def add_split(parser: Group) -> None:
+    """``--split`` and ``--pairing``: which pairs of a data set."""
+    parser.add_argument("--split", choices=SPLITS, default="val", help="of the data set (default: val)")
+    parser.add_argument("--pairing", choices=PAIRINGS, default="listed", help="pairs of the split (default: as listed)")
+
+
+def add_select(parser: Group) -> None:
+    """``--select``: the protocol whose Dice decides."""
+    told = "the protocol whose Dice selects (default: published)"
+    parser.add_argument("--select", choices=PROTOCOLS, default="published", help=told)
+
+
+def add_overrides(parser: Group, of: str) -> None:
     """``--override KEY=VALUE ...``, which may be repeated; see `parse_overrides`.
 
     Args:
@@ -48,24 +80,39 @@ def add_overrides(parser: argparse._ActionsContainer, of: str) -> None:
     parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=of)
 
 
-def add_region(parser: argparse._ActionsContainer) -> None:
-    """``--center``, ``--spacing`` and ``--crop-size``: what a network sees of images; see `region_overrides`."""
-    middle = "middle of what the network sees: image, detect (what moves), or a voxel I,J[,K] (default: the bundle's)"
+def add_format(parser: Group, formats: Sequence[str], default: str | None, what: str) -> None:
+    """``--format``: of a field that is written, one of `io.formats.FORMATS`."""
+    parser.add_argument("--format", choices=formats, default=default, help=what)
+
+
+def add_region(parser: Group, center: str = "the bundle's") -> None:
+    """``--center``, ``--spacing`` and ``--crop-size``: what a network sees of images; see `region_overrides`.
+
+    Args:
+        center: what it is where it is not given, in words.
+    """
+    middle = f"middle of what the network sees: image, detect (what moves), or a voxel I,J[,K] (default: {center})"
     parser.add_argument("--center", metavar="WHERE", help=middle)
-    voxels = "of the network's voxels in mm, one number or one for each axis (default: the bundle's)"
-    parser.add_argument("--spacing", metavar="MM", help=voxels)
-    size = "voxels that it sees along each axis, one number, or all (default: the bundle's)"
+    voxels = "of the network's voxels, one number or one for each axis (default: the bundle's)"
+    parser.add_argument("--spacing", type=lengths, metavar="MM[,MM,MM]", help=voxels)
+    size = "voxels that it sees, one number, one for each axis, or all (default: the bundle's)"
     parser.add_argument("--crop-size", metavar="N", help=size)
 
 
-def add_jobs(parser: argparse._ActionsContainer, what: str, default: int = 1) -> None:
+def add_jobs(parser: Group, what: str, default: int = 1) -> None:
     """``--jobs``: how many processes work at a time."""
     parser.add_argument("--jobs", type=positive, default=default, metavar="N", help=f"{what} (default: {default})")
 
 
-def add_device(parser: argparse._ActionsContainer) -> None:
+def add_device(parser: Group, default: str | None = None) -> None:
     """``--device``: where networks run."""
-    parser.add_argument("--device", metavar="NAME", help="cpu or cuda (default: a GPU if there is one)")
+    told = f"cpu or cuda (default: {default or 'a GPU if there is one'})"
+    parser.add_argument("--device", default=default, metavar="NAME", help=told)
+
+
+def add_seed(parser: Group, of: str, default: int = 0) -> None:
+    """``--seed``: of what a program draws at random."""
+    parser.add_argument("--seed", type=int, default=default, metavar="N", help=f"of {of} (default: {default})")
 
 
 def positive(text: str) -> int:
@@ -75,10 +122,40 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def lengths(text: str) -> tuple[float, ...]:
+    """Lengths in mm along the axes, or one for all, with commas between."""
+    values = numbers(text, float, (1, 2, 3))
+    if not all(0 < value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected lengths in mm above 0, as 1.5,1.5,5")
+    return values
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Voxels along the axes, with commas between."""
+    values = numbers(text, int, (1, 2, 3))
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected voxels along each axis, as 128,128")
+    return values
+
+
+def numbers(text: str, kind: Callable[[str], Any], counts: Sequence[int]) -> tuple:
+    """Numbers of one kind with commas between, of which there may be as many as ``counts`` holds."""
+    try:
+        values = tuple(kind(item) for item in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers with commas between") from error
+    if len(values) not in counts:
+        raise argparse.ArgumentTypeError(f"{text!r}: {len(values)} numbers, expected {' or '.join(map(str, counts))}")
+    return values
+
+
 def region_overrides(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of `add_region` set in a bundle's inference config; nothing for those that are not given."""
-    given = {"center": options.center, "spacing": options.spacing, "crop_size": options.crop_size}
-    return {key: _numbers(text) for key, text in given.items() if text is not None}
+    given = {"center": options.center, "crop_size": options.crop_size}
+    found = {key: _numbers(text) for key, text in given.items() if text is not None}
+    if options.spacing is not None:
+        found["spacing"] = options.spacing[0] if len(options.spacing) == 1 else [*options.spacing]
+    return found
 
 
 def _numbers(text: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .names import PAIRINGS
 from .prepared import IMAGE_KEYS, LABEL_KEYS, MASK_KEYS, Dataset
 from .sides import is_between_subjects, moving_subject
 
 Pair = dict[str, Any]
-PAIRINGS = ("listed", "all", "atlas")
 ROLES = {"image": IMAGE_KEYS, "label": LABEL_KEYS, "mask": MASK_KEYS}
 """What belongs to an image, and its keys on the moving and on the fixed side of a pair."""
 

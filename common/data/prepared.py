@@ -19,9 +19,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import UNREADABLE, write_bytes
+from .names import SPLITS
 
 FORMAT = "warpsure-pairs/1"
-SPLITS = ("train", "val", "test")
 IMAGE_KEYS = ("moving", "fixed")
 LABEL_KEYS = ("moving_label", "fixed_label")
 MASK_KEYS = ("moving_mask", "fixed_mask")  # 1 where an image is real, 0 where it was padded

@@ -171,7 +171,7 @@ def test_input_that_cannot_be_segmented_is_refused(source: Path, atlas_dir: Path
 def test_other_voxels_than_those_of_a_set_that_was_not_resampled_are_told(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--output", str(tmp_path / "native"), "--size", SIZE, "--split", "0.5,0.25,0.25", "--workers", "1"]
+    options = ["--output", str(tmp_path / "native"), "--size", SIZE, "--fractions", "0.5,0.25,0.25", "--jobs", "1"]
     assert main(["msd", "--source", str(source), *options]) == 0
     native = nib.load(source / f"imagesTr/{SUBJECTS[0]}.nii.gz")
     image = save(tmp_path / "x.nii.gz", values(native), np.diag([2.0, 2, 2, 1]))

@@ -45,6 +45,6 @@ def make_task(root: Path) -> Path:
 
 def prepare_task(source: Path, output: Path) -> Path:
     """Prepare it with voxels of 1 mm, padded: 4 subjects train, 2 validate and 2 test."""
-    options = ["--size", SIZE, "--spacing", "1,1,1", "--split", "0.5,0.25,0.25", "--workers", "1"]
+    options = ["--size", SIZE, "--spacing", "1,1,1", "--fractions", "0.5,0.25,0.25", "--jobs", "1"]
     assert main(["msd", "--source", str(source), "--output", str(output), *options]) == 0
     return output

@@ -52,7 +52,7 @@ def make_acdc(root: Path, numbers: tuple[int, ...] = (1, 2, 5), labelled: bool =
 def prepare(source: str, *options: object) -> prepared.Dataset:
     """Run the program in this process and read what it made, after checking it."""
     arguments = [source, *map(str, options)]
-    assert main([*arguments, "--workers", "1"]) == 0
+    assert main([*arguments, "--jobs", "1"]) == 0
     output = Path(arguments[arguments.index("--output") + 1])
     assert not [line for line in find_problems(output) if line.startswith("error:")]
     return prepared.read(output)
@@ -214,7 +214,7 @@ def make_msd(root: Path, count: int = 10) -> Path:
 
 def test_msd_pairs_are_two_subjects_of_one_split(tmp_path: Path) -> None:
     make_msd(tmp_path / "raw")
-    dataset = prepare("msd", "--source", tmp_path, "--output", tmp_path / "out", "--split", "0.6,0.2,0.2")
+    dataset = prepare("msd", "--source", tmp_path, "--output", tmp_path / "out", "--fractions", "0.6,0.2,0.2")
     assert {split: len(names) for split, names in subjects(dataset).items()} == {"train": 6, "val": 2, "test": 2}
     assert [len(dataset.pairs(split)) for split in prepared.SPLITS] == [12, 2, 2]
     for pairs in dataset.splits.values():
@@ -232,7 +232,7 @@ def test_msd_axes_are_turned_to_ras_with_the_world_in_place(tmp_path: Path) -> N
     image[11, 7, 4] = 1
     save(tmp_path / "raw/imagesTr/toy_000.nii.gz", image, flipped)
     save(tmp_path / "raw/labelsTr/toy_000.nii.gz", (image > 0).astype(np.uint8), flipped)
-    options = ("--source", tmp_path / "raw", "--output", tmp_path / "out", "--split", "1,0,0", "--percentiles", "0,100")
+    options = ("--source", tmp_path / "raw", "--output", tmp_path / "out", "--fractions", "1,0,0", "--percentiles", "0,100")
     dataset = prepare("msd", *options, "--spacing", "1,1,1", "--size", "48")
     array, affine = prepared.read_image(dataset.root / "images/toy_000.nii.gz")
     assert "".join(nib.aff2axcodes(affine)) == "RAS"
@@ -273,7 +273,7 @@ def test_check_reports_and_sets_the_exit_status(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "option", ["--split=0.5,0.2,0.2", "--size=0,4", "--spacing=1,1", "--percentiles=50,10", "--workers=0", "--labels=a"]
+    "option", ["--fractions=0.5,0.2,0.2", "--size=0,4", "--spacing=1,1", "--percentiles=50,10", "--jobs=0", "--labels=a"]
 )
 def test_a_malformed_option_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

@@ -32,7 +32,7 @@ def blob(shape: tuple[int, ...], value: int = 1) -> np.ndarray:
 
 
 def run(tmp_path: Path, *options: object, source: str = "pairs") -> prepared.Dataset:
-    arguments = ["--source", tmp_path / "raw", "--output", tmp_path / "out", "--workers", 1, *options]
+    arguments = ["--source", tmp_path / "raw", "--output", tmp_path / "out", "--jobs", 1, *options]
     assert main([source, *map(str, arguments)]) == 0
     assert not [line for line in find_problems(tmp_path / "out") if line.startswith("error:")]
     return prepared.read(tmp_path / "out")
@@ -48,7 +48,7 @@ def test_default_names_pad_to_the_largest_and_labels_are_found(tmp_path: Path) -
             save(tmp_path / f"raw/{name}_{role}.nii.gz", image(shape))
             save(tmp_path / f"raw/{name}_{role}_label.nii.gz", blob(shape))
     save(tmp_path / "raw/a_moving_label.nii.gz", blob((10, 12, 3)) + blob((10, 12, 3)))
-    dataset = run(tmp_path, "--split", "0.5,0.5,0", "--labels", "1=cavity")
+    dataset = run(tmp_path, "--fractions", "0.5,0.5,0", "--labels", "1=cavity")
     assert ids(dataset) == {"a_slice00", "a_slice01", "a_slice02", "b_slice00", "b_slice01"}
     assert dataset.labels == {1: "cavity", 2: "label 2"} and dataset.evaluated_labels == (1,)
     for split in ("train", "val"):
@@ -72,7 +72,7 @@ def test_patterns_with_subject_and_id_keep_a_patient_in_one_split(tmp_path: Path
             save(tmp_path / f"raw/{subject}/{subject}_{scan}_ED_v2.nii.gz", image((8, 8, 2)))
             save(tmp_path / f"raw/{subject}/{subject}_{scan}_ES_v2.nii.gz", image((8, 8, 2), 1))
     patterns = [f"--{role}-pattern={{subject}}_{{id}}_{phase}_*" for role, phase in (("moving", "ED"), ("fixed", "ES"))]
-    dataset = run(tmp_path, *patterns, "--split", "0.6,0.2,0.2")
+    dataset = run(tmp_path, *patterns, "--fractions", "0.6,0.2,0.2")
     assert "s3_stress_slice01" in ids(dataset)
     homes = {(pair["subject"], split) for split, pairs in dataset.splits.items() for pair in pairs}
     assert len(homes) == 5
@@ -113,7 +113,7 @@ def test_a_moving_image_of_another_grid_is_brought_to_the_fixed_one(tmp_path: Pa
     save(tmp_path / "raw/a_moving.nii.gz", (2 * grid[0] + 2 * grid[1]).astype(np.float32), coarse)
     save(tmp_path / "raw/a_moving_label.nii.gz", (grid[0] >= 4).astype(np.uint8), coarse)
     save(tmp_path / "raw/a_fixed.nii.gz", image((10, 9, 8)), fine)
-    dataset = run(tmp_path, "--spatial-dims", 3, "--split", "1,0,0")
+    dataset = run(tmp_path, "--spatial-dims", 3, "--fractions", "1,0,0")
     arrays = prepared.load_arrays(dataset, dataset.pairs("train")[0])
     i, j, _ = np.indices((10, 9, 8))
     np.testing.assert_allclose(arrays["moving"], (i + j) / (i + j).max(), atol=1e-5)
@@ -122,7 +122,7 @@ def test_a_moving_image_of_another_grid_is_brought_to_the_fixed_one(tmp_path: Pa
     moved[0, 3] = 900
     save(tmp_path / "raw/a_fixed.nii.gz", image((10, 9, 8)), moved)
     with pytest.raises(InputError, match="lies in space where"):
-        run(tmp_path, "--spatial-dims", 3, "--split", "1,0,0")
+        run(tmp_path, "--spatial-dims", 3, "--fractions", "1,0,0")
 
 
 def test_a_table_gives_ids_subjects_splits_and_groups(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_other_formats_give_the_same_arrays_and_affines(tmp_path: Path, ending: 
         write_other(tmp_path / f"raw/a_{role}{ending}", array, affine)
         write_other(tmp_path / f"raw/a_{role}_label{ending}", blob((8, 6, 3)), affine)
     assert images.read_image(tmp_path / f"raw/a_moving{ending}").array.shape == (8, 6, 3)
-    dataset = run(tmp_path, "--spatial-dims", 3, "--split", "1,0,0")
+    dataset = run(tmp_path, "--spatial-dims", 3, "--fractions", "1,0,0")
     found, found_affine = prepared.read_image(dataset.root / "images/a_fixed.nii.gz")
     np.testing.assert_allclose(found, (array - array.min()) / np.ptp(array), atol=1e-6)
     np.testing.assert_allclose(found_affine, affine, atol=1e-5)
@@ -207,7 +207,7 @@ def test_two_frames_of_a_cine(tmp_path: Path, spatial_dims: int) -> None:
         save(tmp_path / f"raw/{name}/{name}_4d.nii.gz", cine)
     save(tmp_path / "raw/a/a_4d_gt.nii.gz", np.repeat(blob((9, 8, 2))[..., None], 6, axis=3))
     frames = ("--moving-frame", 0, "--fixed-frame", 4, "--spatial-dims", spatial_dims)
-    dataset = run(tmp_path, *frames, "--split", "1,0,0", source="cine")
+    dataset = run(tmp_path, *frames, "--fractions", "1,0,0", source="cine")
     pair = dataset.pairs("train")[0]
     assert pair["subject"] == "a_4d" and "fixed_label" in pair
     assert (pair["native"]["moving_frame"], pair["native"]["fixed_frame"]) == (0, 4)

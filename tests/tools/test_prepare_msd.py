@@ -53,8 +53,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def prepare(source: Path, output: Path, *options: str) -> prepared.Dataset:
-    arguments = ["--source", str(source), "--output", str(output), "--spacing", "1,1,1", "--split", "0.5,0,0.5"]
-    assert main(["msd", *arguments, "--workers", "1", *options]) == 0
+    arguments = ["--source", str(source), "--output", str(output), "--spacing", "1,1,1", "--fractions", "0.5,0,0.5"]
+    assert main(["msd", *arguments, "--jobs", "1", *options]) == 0
     return prepared.read(output)
 
 
@@ -95,7 +95,7 @@ def test_the_prostate_becomes_volumes_of_t2(source: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_prostate_at_full_size(tmp_path: Path) -> None:
     source = make_prostate(tmp_path / "raw", (320, 320, 20), count=2)
-    dataset = prepare(source, tmp_path / "out", "--size", "240,240,96", "--split", "1,0,0")
+    dataset = prepare(source, tmp_path / "out", "--size", "240,240,96", "--fractions", "1,0,0")
     check_prepared(source, dataset, (240, 240, 96))
 
 
@@ -149,8 +149,8 @@ def test_a_label_that_the_task_does_not_know_is_an_error(
     name = spoil_label(source, 2, 7)
     said = rf"{name}: label values \[7\], but the task's dataset.json knows \[1, 2\]"
     with pytest.raises(InputError, match=said):
-        prepare(source, tmp_path / "out", "--split", "1,0,0")
-    dataset = prepare(source, tmp_path / "out", "--split", "1,0,0", "--skip-broken")
+        prepare(source, tmp_path / "out", "--fractions", "1,0,0")
+    dataset = prepare(source, tmp_path / "out", "--fractions", "1,0,0", "--skip-broken")
     assert {pair["subject"] for pair in dataset.pairs("train")} == {"prostate_00", "prostate_02", "prostate_03"}
     assert f"{name}: label values [7]" in capsys.readouterr().err
 

@@ -33,7 +33,7 @@ def some_of(source: Path, names: list[str], into: Path) -> Path:
 
 def prepare(source: str, *options: object) -> prepared.Dataset:
     arguments = [source, *map(str, options)]
-    assert main([*arguments, "--workers", "1"]) == 0
+    assert main([*arguments, "--jobs", "1"]) == 0
     output = Path(arguments[arguments.index("--output") + 1])
     assert not [line for line in find_problems(output) if line.startswith("error:")]
     return prepared.read(output)

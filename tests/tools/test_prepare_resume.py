@@ -29,7 +29,7 @@ def make_source(root: Path, names: tuple[str, ...] = ("a", "b", "c", "d", "e")) 
 
 
 def run(tmp_path: Path, *options: object) -> prepared.Dataset:
-    arguments = ["pairs", "--source", tmp_path / "raw", "--output", tmp_path / "out", "--workers", 1, *options]
+    arguments = ["pairs", "--source", tmp_path / "raw", "--output", tmp_path / "out", "--jobs", 1, *options]
     assert main([str(argument) for argument in arguments]) == 0
     return prepared.read(tmp_path / "out")
 
@@ -81,7 +81,7 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_done(
     (whole.root / "images/c_fixed.nii.gz").write_bytes(b"half a fi")
     (whole.root / "images/.d_fixed.nii.gz.77.tmp").write_bytes(b"half")
     assert (
-        main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--workers", str(workers)]) == 0
+        main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--jobs", str(workers)]) == 0
     )
     assert prepared.read(whole.root) == whole
     redone = {f"{name}_{role}.nii.gz" for name in ("b", "c") for role in ("moving", "fixed")}
@@ -164,13 +164,13 @@ def test_a_broken_file_read_by_another_process_is_named_too(tmp_path: Path, caps
     make_source(tmp_path / "raw", ("a", "b", "c"))
     cut(tmp_path / "raw/b_moving.nii.gz")
     with pytest.raises(InputError, match=r"b_moving\.nii\.gz: cannot be read"):
-        run(tmp_path, "--workers", 2)
-    expect_skipped(tmp_path, capsys, "--workers", 2)
+        run(tmp_path, "--jobs", 2)
+    expect_skipped(tmp_path, capsys, "--jobs", 2)
 
 
 def expect_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: object) -> None:
     """Patient b is left out, and said to be."""
-    dataset = run(tmp_path, "--skip-broken", "--split", "0.5,0.5,0", *options)
+    dataset = run(tmp_path, "--skip-broken", "--fractions", "0.5,0.5,0", *options)
     said = capsys.readouterr()
     assert "skipped: " in said.err and "/b_" in said.err and "skipped 1" in said.out
     assert {pair["subject"] for pairs in dataset.splits.values() for pair in pairs} == {"a", "c"}
@@ -202,7 +202,7 @@ def test_a_label_that_is_none_is_named(tmp_path: Path, label: np.ndarray, said: 
 def test_two_processes_make_the_same_files(tmp_path: Path) -> None:
     make_source(tmp_path / "raw", ("a", "b", "c"))
     one = run(tmp_path)
-    two = ["--source", str(tmp_path / "raw"), "--output", str(tmp_path / "two"), "--workers", "2"]
+    two = ["--source", str(tmp_path / "raw"), "--output", str(tmp_path / "two"), "--jobs", "2"]
     assert main(["pairs", *two]) == 0
     for path in (one.root / "images").iterdir():
         assert path.read_bytes() == (tmp_path / "two/images" / path.name).read_bytes()

@@ -75,7 +75,6 @@ def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
     [
         (("--name", "a/b"), "name is 'a/b'"),
         (("--center", "3,4"), "center is"),
-        (("--spacing", "0"), "spacing is 0"),
         (("--override", "center"), "--override center: not of the form KEY=VALUE"),
         (("--override", "centre=detect"), "--centre: no such setting"),
         (("--override", "crop_size=big"), "crop_size is 'big'"),

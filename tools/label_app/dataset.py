@@ -13,7 +13,7 @@ from monailabel.interfaces.datastore import Datastore
 from common.data import prepared
 from common.errors import InputError
 from common.serving.studies import frames_of
-from tools.prepare import cine, pairs
+from tools.prepare import cine, pairs, sources
 from tools.prepare.cases import Case, Result, Settings
 from tools.prepare.own_data import convert_cases
 
@@ -38,9 +38,9 @@ def prepare_studies(datastore: Datastore, request: dict[str, Any], output: Path,
             "add cines (i, j, k, t) to the studies, or give `pairs`, [[moving id, fixed id], ...]."
         )
     parser = argparse.ArgumentParser()
-    pairs.add_arguments(parser)
+    sources.pairs(parser)
     source = str(Path(cases[0].root))
-    args = parser.parse_args(["--source", source, "--output", str(output), "--workers", "1", "--name", "studies"])
+    args = parser.parse_args(["--source", source, "--output", str(output), "--jobs", "1", "--name", "studies"])
     args.spatial_dims, args.size = spatial_dims, SIZE_2D if spatial_dims == 2 else None
     convert_cases(args, cases, convert, [])
     return prepared.read(output).root

@@ -12,7 +12,6 @@ from common.data.prepared import Dataset
 from common.errors import InputError
 from common.grids import centre_start, start_around
 
-from . import options
 from .build import build
 from .cases import Case, Result, Settings
 from .framing import Frame, label_values, read_frame, write_frame
@@ -23,36 +22,6 @@ HELP = "ACDC, ED to ES; patients whose number 5 divides are val, the others trai
 LABELS = {1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 MYOCARDIUM = 2
 LAYOUT = "patientNNN folders (patientNNN/Info.cfg, patientNNN_frameNN.nii.gz)"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this source."""
-    options.add_output(parser, "the folder with patientNNN, or one above it (with training/)")
-    options.add_dims(parser)
-    parser.add_argument(
-        "--crop-center",
-        type=_centre,
-        default="label",
-        metavar="label|image|I,J",
-        help="the middle of the crop: the myocardium of the middle ED slice, as published (default), "
-        "the middle of the image, or a voxel of the native grid",
-    )
-    parser.add_argument(
-        "--size", type=options.size, default=(128, 128), metavar="H,W", help="in-plane size (default: 128,128)"
-    )
-    parser.add_argument(
-        "--spacing",
-        type=options.spacing,
-        default=(1.5, 1.5, 5.0),
-        metavar="I,J,K",
-        help="in 3D, voxel size in mm (default: 1.5,1.5,5); 2D keeps the native one",
-    )
-    parser.add_argument(
-        "--depth",
-        type=options.positive,
-        default=24,
-        help="in 3D, slices: a taller stack loses its ends, a lower one is zero padded (default: 24)",
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -162,15 +131,6 @@ def _myocardium(frame: Frame, case: Case) -> np.ndarray:
         )
     middle = with_any[np.argmin(np.abs(with_any - mask.shape[2] // 2))]
     return np.argwhere(mask[:, :, middle]).mean(axis=0)
-
-
-def _centre(text: str) -> str | tuple[int, ...]:
-    if text in ("label", "image"):
-        return text
-    point = options.size(text)
-    if len(point) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected label, image or two voxel indices I,J")
-    return point
 
 
 def _policy(settings: Settings) -> str:

@@ -20,7 +20,7 @@ from .cases import STAMPS, Case, Convert, Result, Settings, convert_all, files_o
 from .splitting import refuse_shared, split_subjects
 
 FOLDERS = ("images", "labels", "masks", "truth", STAMPS)
-NOT_SETTINGS = {"output", "workers", "overwrite", "skip_broken", "run", "source_name"}
+NOT_SETTINGS = {"output", "jobs", "overwrite", "skip_broken", "source_name"}
 VERSION = 2  # of the conversion: raise it when the same settings give other files
 Assemble = Callable[[Sequence[Case], dict[str, Result], dict[str, str]], Pairs]
 
@@ -41,7 +41,7 @@ def build(
     refuse_repeated(cases)
     guard_output(args)
     results, skipped = convert_all(
-        cases, convert, args.output, {**settings, "version": VERSION}, args.workers, args.skip_broken
+        cases, convert, args.output, {**settings, "version": VERSION}, args.jobs, args.skip_broken
     )
     pairs = (assemble or _own_pairs)(cases, results, splits)
     if not any(pairs.values()):

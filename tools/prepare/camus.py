@@ -8,7 +8,6 @@ from pathlib import Path
 from common.data.prepared import Dataset
 from common.errors import InputError
 
-from . import options
 from .build import build
 from .cases import Case, Result, Settings
 from .framing import label_values, read_frame, write_frame
@@ -19,18 +18,6 @@ MYOCARDIUM = 2
 VIEWS = ("2CH", "4CH")
 ENDINGS = (".nii.gz", ".nii", ".mhd", ".mha")
 LAYOUT = "patientNNNN folders (patientNNNN/patientNNNN_{2CH,4CH}_{ED,ES}[_gt].nii.gz or .mhd)"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this source."""
-    options.add_output(parser, "the folder with patientNNNN, or one above it; either release")
-    parser.add_argument(
-        "--size",
-        type=options.size,
-        default=(128, 128),
-        metavar="H,W",
-        help="the size that images are stretched to (default: 128,128)",
-    )
 
 
 def run(args: argparse.Namespace) -> None:

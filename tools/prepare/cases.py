@@ -56,7 +56,7 @@ Convert = Callable[[Case, Path, Settings], Result]
 
 
 def convert_all(
-    cases: Sequence[Case], convert: Convert, output: Path, settings: Settings, workers: int, skip_broken: bool
+    cases: Sequence[Case], convert: Convert, output: Path, settings: Settings, jobs: int, skip_broken: bool
 ) -> tuple[dict[str, Result], list[str]]:
     """Convert every case that is not done already; return the results by name and what was skipped.
 
@@ -64,16 +64,16 @@ def convert_all(
         InputError: at the first broken case, unless ``skip_broken``; and if all are broken.
     """
     work = partial(_resumed, convert=convert, output=output, settings=settings)
-    return run_all(cases, work, workers, skip_broken, "converting")
+    return run_all(cases, work, jobs, skip_broken, "converting")
 
 
 def run_all(
-    cases: Sequence[Case], work: Callable[[Case], Any], workers: int, skip_broken: bool, what: str
+    cases: Sequence[Case], work: Callable[[Case], Any], jobs: int, skip_broken: bool, what: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """Call ``work`` on every case, in ``workers`` processes (1: in this one), with a progress bar."""
+    """Call ``work`` on every case, in ``jobs`` processes (1: in this one), with a progress bar."""
     results: dict[str, Any] = {}
     broken: list[str] = []
-    with _finished(cases, work, workers) as finished:
+    with _finished(cases, work, jobs) as finished:
         for case, result in tqdm(finished, total=len(cases), desc=what, unit="case", disable=None):
             try:
                 results[case.name] = result()
@@ -87,12 +87,12 @@ def run_all(
 
 
 @contextmanager
-def _finished(cases: Sequence[Case], work: Callable[[Case], Any], workers: int) -> Iterator[Iterator[tuple]]:
+def _finished(cases: Sequence[Case], work: Callable[[Case], Any], jobs: int) -> Iterator[Iterator[tuple]]:
     """Yield (case, function that returns its result or raises its error), in the order they end."""
-    if workers <= 1 or len(cases) == 1:
+    if jobs <= 1 or len(cases) == 1:
         yield ((case, partial(work, case)) for case in cases)
         return
-    pool = ProcessPoolExecutor(min(workers, len(cases)), mp_context=_context())
+    pool = ProcessPoolExecutor(min(jobs, len(cases)), mp_context=_context())
     try:
         futures = {pool.submit(work, case): case for case in cases}
         yield ((futures[future], future.result) for future in as_completed(futures))

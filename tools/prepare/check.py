@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from common.data import prepared
 from common.data.prepared_check import find_problems
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the check."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a prepared data set")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,31 +12,10 @@ from common.errors import InputError
 from common.files import UNREADABLE
 from common.grids import nifti_affine
 
-from . import options
 from .cases import Case, Result, Settings
 from .framing import Frame
 from .own_data import convert_cases, convert_frame
 from .volumes import NIFTI, BrokenInput, Volume, as_labels, finite, stem, unreadable
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this source."""
-    options.add_output(parser, "a 4D NIfTI file, or a folder of them at any depth")
-    parser.add_argument(
-        "--pattern", default="*", metavar="NAME", help="names of the cines in the folder, as *_4d.nii.gz"
-    )
-    parser.add_argument("--moving-frame", type=int, required=True, help="counted from 0")
-    parser.add_argument("--fixed-frame", type=int, required=True, help="counted from 0")
-    parser.add_argument(
-        "--label-suffix",
-        default="_gt",
-        metavar="TEXT",
-        help="what a 4D label map has behind its cine's name; maps are optional (default: _gt)",
-    )
-    options.add_dims(parser)
-    options.add_grid(parser, "the largest of the set; in 2D in-plane only")
-    options.add_split(parser, "0.8,0.2,0.0")
-    options.add_about(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -18,7 +18,6 @@ from common.data.prepared import SPLITS, Dataset, Pairs
 from common.errors import InputError
 from common.files import save_image
 
-from . import options
 from .build import build
 from .cases import Case, Result, Settings, run_all
 from .grids import full_size, largest
@@ -26,22 +25,6 @@ from .layouts import find_file
 from .volumes import BrokenInput, read_image, read_label, shape_and_affine, stem
 
 CITATION = "Antonelli et al., 2022"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this source."""
-    options.add_output(parser, "a task's folder, the one with dataset.json", default=(0.5, 99.5))
-    options.add_split(parser, "0.7,0.1,0.2")
-    options.add_grid(parser, "the largest, rounded up to multiples of 16")
-    parser.add_argument(
-        "--pairs-per-subject",
-        type=options.positive,
-        default=2,
-        help="moving subjects for each fixed one, of the same split (default: 2)",
-    )
-    parser.add_argument(
-        "--channel", default="0", help="of images with several: a number or a modality's name, as T2 (default: 0)"
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -171,7 +154,7 @@ def make_pairs(
     for index, split in enumerate(SPLITS):
         names = sorted(c.name for c in cases if splits[c.subject] == split and c.name in results)
         if len(names) == 1:
-            raise InputError(f"{names[0]} is alone in the split {split}, and a pair needs two; change --split")
+            raise InputError(f"{names[0]} is alone in the split {split}, and a pair needs two; change --fractions")
         generator = np.random.default_rng([seed, index])
         pairs[split] = []
         for fixed in names:

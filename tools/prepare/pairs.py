@@ -8,41 +8,11 @@ from pathlib import Path
 
 from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
 
-from . import options
 from .cases import Case, Result, Settings
 from .framing import Frame
 from .matching import match_folder, read_table
 from .own_data import convert_cases, convert_frame
 from .volumes import BrokenInput, on_grid, read_image, read_label
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this source."""
-    options.add_output(parser, "the folder with the images (.nii, .nii.gz, .mha, .mhd, .nrrd), at any depth")
-    parser.add_argument(
-        "--moving-pattern",
-        default="{id}_moving",
-        metavar="NAME",
-        help="name of a moving image, with {id} and/or {subject}, * for anything, and any format if "
-        "no extension is given (default: {id}_moving)",
-    )
-    parser.add_argument("--fixed-pattern", default="{id}_fixed", metavar="NAME", help="the same (default: {id}_fixed)")
-    parser.add_argument(
-        "--label-suffix",
-        default="_label",
-        metavar="TEXT",
-        help="what a label map has behind its image's name; maps are optional (default: _label)",
-    )
-    parser.add_argument(
-        "--table",
-        type=Path,
-        help="instead of patterns: CSV of id, subject, moving, fixed, moving_label, "
-        "fixed_label, split, group; paths relative to --source",
-    )
-    options.add_dims(parser)
-    options.add_grid(parser, "the largest of the set; in 2D in-plane only")
-    options.add_split(parser, "0.8,0.2,0.0")
-    options.add_about(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -18,8 +18,12 @@ speckle in ultrasound, so in proportion to brightness; it is drawn anew for each
 
 from __future__ import annotations
 
-from .dataset import ensure_phantom, make_phantom
-from .settings import Settings
-from .subject import Subject, make_subject
+from ...lazy import attributes
 
-__all__ = ["Settings", "Subject", "ensure_phantom", "make_phantom", "make_subject"]
+_WHERE = {
+    **dict.fromkeys(["ensure_phantom", "make_phantom"], "dataset"),
+    "Settings": "settings",
+    **dict.fromkeys(["Subject", "make_subject"], "subject"),
+}
+__all__ = sorted(_WHERE)
+__getattr__ = attributes(__name__, _WHERE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ..prepared import SPLITS
+from ..names import SPLITS
 
 KINDS = {"mr": ("mr",), "ultrasound": ("ultrasound",), "both": ("mr", "ultrasound")}
 MODALITIES = {"mr": "MR", "ultrasound": "US", "both": "MR and US"}
