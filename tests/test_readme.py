@@ -16,7 +16,7 @@ from tools import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "bundles").glob("*/docs/README.md"))]
-COMMAND = re.compile(r"^ {4}((?:python|torchrun) .*?(?<!\\))$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^ {4}((?:python|torchrun|warpsure) .*?(?<!\\))$", re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -30,9 +30,9 @@ def test_the_documents_have_commands() -> None:
     assert len(commands()) > 10
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if "tools.prepare" in c])
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("warpsure prepare")])
 def test_a_source_takes_the_options_shown(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = shlex.split(command)[3:]
+    words = shlex.split(command)[2:]
     source = importlib.import_module(f"tools.prepare.{words[0]}")
     seen = []
     monkeypatch.setattr(source, "run", seen.append)
@@ -40,7 +40,7 @@ def test_a_source_takes_the_options_shown(command: str, monkeypatch: pytest.Monk
     assert main(words) == 0 and len(seen) == 1
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if "-m tools." in c and "$" not in c])
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("warpsure ") and "$" not in c])
 def test_a_program_takes_the_words_shown(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     take_words(command, monkeypatch)
 

@@ -1,7 +1,7 @@
 """Run the commands in standard input, one a line, in one process: what they import is imported once.
 
-``python -m MODULE ARGS`` and ``python FILE ARGS`` are run as Python would run them, from the working directory. The
-first that fails ends this with its status.
+``python -m MODULE ARGS``, ``python FILE ARGS`` and ``warpsure ARGS`` are run as a shell would, from the working
+directory. The first that fails ends this with its status.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import traceback
 
 def run(words: list[str]) -> int:
     """Run one command; return its exit status."""
+    if words[0] == "warpsure":
+        words = ["python", "-m", "tools", *words[1:]]
     is_module = words[1] == "-m"
     target, sys.argv = words[1 + is_module], words[1 + is_module :]
     try:

@@ -20,24 +20,24 @@ import nibabel as nib
 import numpy as np
 import pytest
 from documents import blocks, commands, take_words
+from stacks import write_stacks
 
 from common.data.phantom import ensure_phantom
-from common.data.prepared import read
 from common.files import save_image
 from common.overrides import refuse_unknown
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHORT = (
-    (r"tools\.prepare phantom(?!.*dims 3)", "--pairs 8,2,2 --size 32"),
-    (r"tools\.prepare phantom.*dims 3", "--pairs 2,1,1 --size 32,32,16"),
+    (r"warpsure prepare phantom(?!.*dims 3)", "--pairs 8,2,2 --size 32"),
+    (r"warpsure prepare phantom.*dims 3", "--pairs 2,1,1 --size 32,32,16"),
     (r"monai\.bundle run training", "--max_epochs 1 --device cpu"),
-    (r"tools\.search", "--override max_epochs=1 device=cpu --space smooth_weight=0.02"),
-    (r"tools\.train_all .*--dataset", "--override max_epochs=1 device=cpu --seeds 0"),
-    (r"tools\.cine", "--draws 3"),
-    (r"tools\.benchmark band", "--subjects 2"),
+    (r"warpsure search", "--override max_epochs=1 device=cpu --space smooth_weight=0.02"),
+    (r"warpsure train-all .*--dataset", "--override max_epochs=1 device=cpu --seeds 0"),
+    (r"warpsure cine", "--draws 3"),
+    (r"warpsure benchmark band", "--subjects 2"),
 )
 PROGRAMS = ("register.md", "cine.md", "packaging.md", "monai-label.md")
-NOT_AT_HAND = re.compile(r"tools\.prepare (acdc|camus|msd|check data/acdc)|^make ")
+NOT_AT_HAND = re.compile(r"warpsure prepare (acdc|camus|msd|check data/acdc)|^make ")
 
 
 def short(command: str) -> str:
@@ -52,7 +52,7 @@ def test_every_page_of_the_tutorials_has_commands(texts: dict[str, str]) -> None
 
 
 def test_every_program_takes_the_words_shown(texts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for command in sorted({c for text in texts.values() for c in commands(text) if c.startswith("python -m tools.")}):
+    for command in sorted({c for text in texts.values() for c in commands(text) if c.startswith("warpsure ")}):
         take_words(command, monkeypatch)
 
 
@@ -75,7 +75,7 @@ def test_other_commands_are_known(texts: dict[str, str]) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for command in {c for text in texts.values() for c in commands(text)}:
         program, *words = shlex.split(command)
-        assert program == "python" or (program == "make" and words[0] in targets), command
+        assert program in ("python", "warpsure") or (program == "make" and words[0] in targets), command
 
 
 @pytest.fixture
@@ -83,16 +83,7 @@ def workplace(tmp_path: Path) -> Path:
     """A folder with what the pages speak of: stacks of five subjects with labels, their table, two cines, a beat."""
     folder = tmp_path
     (folder / "bundles").symlink_to(ROOT / "bundles")
-    phantom = read(ensure_phantom(folder / "source", pairs=(6, 0, 0), size=32))
-    rows = []
-    for number, pair in enumerate(phantom.pairs("train")[:5], start=1):
-        for role, phase in (("moving", "ED"), ("fixed", "ES")):
-            for key, ending in ((role, ""), (f"{role}_label", "_label")):
-                image = nib.load(phantom.root / pair[key])
-                array = np.repeat(np.asarray(image.dataobj).reshape(32, 32, 1), 2, axis=2)
-                save_image(folder / f"images/s{number}_{phase}{ending}.nii.gz", array, image.affine)
-        names = {role: f"s{number}_{phase}.nii.gz" for role, phase in (("moving", "ED"), ("fixed", "ES"))}
-        rows.append({"id": f"s{number}", "subject": f"s{number}", **names})
+    rows = write_stacks(folder / "images")
     with (folder / "images" / "pairs.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
@@ -125,11 +116,11 @@ def runnable(text: str) -> list[str]:
 
 
 def test_the_commands_on_own_data_run(texts: dict[str, str], workplace: Path) -> None:
-    lines = [line for line in runnable(texts["tutorials/own-data.md"]) if "tools.search" not in line]
+    lines = [line for line in runnable(texts["tutorials/own-data.md"]) if "warpsure search" not in line]
     run(lines, [], workplace)
     assert (workplace / "results" / "hetero.html").is_file()
-    names = {path.name.removeprefix("s1_ED_") for path in (workplace / "registered").iterdir()}
-    assert names == {f"{n}.nii.gz" for n in ("warped", "warped_label", "displacement", "log_variance")}
+    names = {path.name.removeprefix("s1_ED_").split(".")[0] for path in (workplace / "registered").glob("*_*_*")}
+    assert {"warped", "warped_label", "field", "inverse_field", "log_variance", "jacobian", "seen"} < names
 
 
 def test_the_commands_on_an_own_network_run(texts: dict[str, str], workplace: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 import yaml
 from documents import blocks
 from PIL import Image
+from stacks import write_stacks
 
 from common.interfaces import Pair
 from tools import render
@@ -52,10 +53,14 @@ def test_a_section_of_the_readme_ends_where_the_next_begins(pages: ModuleType) -
 
 
 @pytest.mark.filterwarnings("ignore")  # ITK's wrapping raises from C, and crashes where warnings are errors
-def test_the_worked_example_holds(texts: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["conventions.md", "python.md"])
+def test_worked_examples_hold(
+    texts: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(content for _, content in blocks(texts["conventions.md"], "pycon"))
-    test = doctest.DocTestParser().get_doctest(code, {}, "conventions.md", "conventions.md", 0)
+    write_stacks(tmp_path / "images")
+    code = "\n".join(content for _, content in blocks(texts[page], "pycon"))
+    test = doctest.DocTestParser().get_doctest(code, {}, page, page, 0)
     results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
     assert results.attempted > 15 and results.failed == 0
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parent.parent.parent / "tools"
+from tools.__main__ import program
+
 FENCED = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,13 +41,12 @@ def taken(take: Callable, *arguments: object, **options: object) -> None:
 
 
 def take_words(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail unless the program of ``python -m tools.NAME ...`` takes its words; it is not run."""
-    module, *words = shlex.split(command)[2:]
-    is_file = (TOOLS / f"{module.removeprefix('tools.').replace('.', '/')}.py").is_file()
-    program = importlib.import_module(module if is_file else f"{module}.__main__")
+    """Fail unless the program of ``warpsure NAME ...`` takes its words; it is not run."""
+    name, *words = shlex.split(command)[1:]
+    run = program(name)
     with monkeypatch.context() as patch:
         for name in ("parse_args", "parse_intermixed_args"):
             take = getattr(argparse.ArgumentParser, name)
             patch.setattr(argparse.ArgumentParser, name, lambda *a, take=take, **k: taken(take, *a, **k))
         with pytest.raises(Taken):
-            program.main(words)
+            run(words)

@@ -11,6 +11,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.tasks.activelearning.first import First
 
+from common import __version__
 from common.serving.refusal import refusal
 
 from .bundles import bundle_folders
@@ -29,7 +30,7 @@ class WarpsureApp(MONAILabelApp):
         self.folders = bundle_folders(conf.get("models", ""))
         self.tuned = Path(app_dir) / "model"
         super().__init__(
-            app_dir, studies, conf, name="Warpsure", version=conf.get("version", "0.2.0"),
+            app_dir, studies, conf, name="Warpsure", version=conf.get("version", __version__),
             description="Deformable registration that says where it can be trusted",
         )  # fmt: skip
 

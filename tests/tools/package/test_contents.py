@@ -196,7 +196,7 @@ def test_a_config_that_cannot_be_packaged_is_refused() -> None:
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["vxm_mse", "vxm_mse", "--output", str(tmp_path), "--huggingface"])
     (path,) = tmp_path.glob("*.zip")
-    assert path.name == "cardiac_cine_registration_vxm_mse_v0.2.0.zip" and not list(tmp_path.glob(".*"))
+    assert path.name == "cardiac_cine_registration_vxm_mse_v0.3.0.zip" and not list(tmp_path.glob(".*"))
     verify_folder(tmp_path / "huggingface" / "cardiac_cine_registration_vxm_mse")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     main(["verify", str(path), "--sha256", digest])
