@@ -13,6 +13,7 @@ import yaml
 from common.errors import InputError
 from common.files import file_hash
 from tools import render, ship
+from tools.campaign import shipping
 from tools.campaign.runs import Run
 
 Make = Callable[..., Run]
@@ -21,8 +22,8 @@ Make = Callable[..., Run]
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where bundles and results are written to, instead of the repository."""
-    monkeypatch.setattr(ship, "BUNDLES", tmp_path / "bundles")
-    for module in (ship, render):
+    monkeypatch.setattr(shipping, "BUNDLES", tmp_path / "bundles")
+    for module in (shipping, render):
         monkeypatch.setattr(module, "RECIPES", tmp_path / "recipes")
     return tmp_path
 

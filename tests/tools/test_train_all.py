@@ -75,7 +75,7 @@ def test_an_overlay_makes_runs_of_their_own(
 @pytest.mark.parametrize(("content", "message"), [("{", "cannot be read"), ('{"vxm_mse": 1}', "not a mapping")])
 def test_bad_settings_are_one_line(tmp_path: Path, tiny_dataset: Path, content: str, message: str) -> None:
     (tmp_path / "best.json").write_text(content)
-    with pytest.raises(InputError, match=f"best.json: {message}.*; give the best.json of tools.search"):
+    with pytest.raises(InputError, match=f"best.json: {message}.*; give the best.json of warpsure search"):
         main(arguments(tmp_path, tiny_dataset, "--settings", str(tmp_path / "best.json")))
 
 

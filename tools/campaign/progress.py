@@ -16,7 +16,9 @@ import yaml
 
 from common.files import write_bytes
 
-from .runs import Run, as_text, config, find, score, state
+from .launching import config
+from .runs import Run, find, score, state
+from .variants import as_text
 
 SECONDS = 2.0  # from one drawing to the next
 FIRST = ("running", "failed", "waiting", "done")  # where the screen does not hold all

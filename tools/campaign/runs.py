@@ -20,11 +20,13 @@ from typing import Any
 
 import yaml
 
+from common.collection.find import names, places
 from common.errors import InputError
-from common.options import parse_overrides
-from common.overrides import refuse_unknown
+from common.options import parse_value
 
-from ..render import BUNDLES, RECIPES
+from ..render import RECIPES
+from .launching import config, last_line
+from .variants import RunName, read_run, read_variant, write_variant
 
 FAILED = re.compile(r"(training|evaluation) failed with status -?\d+")
 OPTIONS = {"seed": "--seeds", "dataset_dir": "--dataset", "output_dir": "--output"}
@@ -45,19 +47,21 @@ class Run:
     @classmethod
     def of(cls, folder: Path) -> Run:
         """The run whose folder this is; raise InputError if it is not one."""
-        bundle, variant, seed = folder.parts[-3:]
-        pairs = [] if variant == "default" else re.split(r",(?=[\w#:]+=)", variant)
-        overlay = pairs.pop(0) if pairs and pairs[0] in overlays(bundle) else ""
-        number = seed.removeprefix("seed_")
-        if not number.isdecimal() or not all("=" in pair for pair in pairs):
-            raise InputError(f"{folder}: not named as a run, BUNDLE/KEY=VALUE,.../seed_K; move it elsewhere.")
-        return cls(bundle, parse_overrides(pairs), int(number), overlay)
+        name = read_run(folder)
+        try:
+            overrides, overlay = read_variant(name.variant)
+        except InputError as error:
+            raise InputError(f"{folder}: not named as a run: {error}") from error
+        if overlay not in ("", *overlays(name.bundle)):
+            raise InputError(
+                f"{folder}: not named as a run: {name.bundle} has no {overlay}{OVERLAY}; move it elsewhere."
+            )
+        return cls(name.bundle, {key: parse_value(text) for key, text in overrides.items()}, name.seed, overlay)
 
     @property
     def variant(self) -> str:
         """The overlay and the overrides as a folder's name."""
-        parts = [f"{key}={as_text(self.overrides[key])}" for key in sorted(self.overrides)]
-        return ",".join([self.overlay] * bool(self.overlay) + parts) or "default"
+        return write_variant(self.overrides, self.overlay)
 
     @property
     def configs(self) -> list[Path]:
@@ -67,30 +71,15 @@ class Run:
 
     def folder(self, output: Path) -> Path:
         """Where it and its evaluation are kept."""
-        return output / self.bundle / self.variant / f"seed_{self.seed}"
+        return output / RunName(self.bundle, self.variant, self.seed).path
 
     def __str__(self) -> str:
         return f"{self.bundle} {self.variant} seed {self.seed}"
 
 
-def as_text(value: Any) -> str:
-    """The value as the command line takes it."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def config(bundle: str, name: str) -> Path:
-    """A config file of a bundle."""
-    return BUNDLES / bundle / "configs" / name
-
-
-def bundle_names() -> list[str]:
-    """Every bundle that there is."""
-    return sorted(path.parent.parent.name for path in BUNDLES.glob("*/configs/train.yaml"))
-
-
 def overlays(bundle: str) -> list[str]:
     """What can be laid over a bundle's train.yaml, by the beginnings of the files' names: ``snapshot``."""
-    names = sorted(path.name.removesuffix(OVERLAY) for path in (BUNDLES / bundle / "configs").glob(f"*{OVERLAY}"))
+    names = sorted(path.name.removesuffix(OVERLAY) for path in config(bundle, "").glob(f"*{OVERLAY}"))
     return [name for name in names if name != LAUNCHED]
 
 
@@ -101,8 +90,9 @@ def check(bundle: str, overrides: Mapping[str, Any], overlay: str = "") -> None:
         InputError: for no such bundle, overlay or setting, and settings that have another place.
     """
     if not config(bundle, "train.yaml").is_file():
-        nearest = get_close_matches(bundle, bundle_names(), n=1, cutoff=0.0)
-        raise InputError(f"{bundle}: no such bundle in {BUNDLES}; did you mean {' or '.join(nearest)}?")
+        nearest = get_close_matches(bundle, names(), n=1, cutoff=0.0)
+        where = " and ".join(map(str, places()))
+        raise InputError(f"{bundle}: no such bundle in {where}; did you mean {' or '.join(nearest)}?")
     if overlay and overlay not in (known := overlays(bundle)):
         there = f"there is {', '.join(name + OVERLAY for name in known)}" if known else "it has none"
         raise InputError(f"--overlay {overlay}{OVERLAY}: no config to lay over {bundle}'s train.yaml; {there}.")
@@ -111,8 +101,9 @@ def check(bundle: str, overrides: Mapping[str, Any], overlay: str = "") -> None:
             raise InputError(f"--override {key}: this has an option of its own, {OPTIONS[key]}.")
         if re.split("#|::", key)[0] in NETWORKS:
             raise InputError(f"--override {key}: evaluation would not know of it; override a top-level key instead.")
-        if "/" in as_text(value):
-            raise InputError(f"--override {key}={value}: a folder is named by it, so it cannot hold a slash.")
+        write_variant({key: value})
+    from common.overrides import refuse_unknown  # which takes seconds to import
+
     refuse_unknown([str(file) for file in Run(bundle, {}, 0, overlay).configs], overrides)
 
 
@@ -159,9 +150,3 @@ def state(run: Run, output: Path, split: str = "val") -> str:
         except BlockingIOError:
             return "running"
     return "failed" if FAILED.fullmatch(last_line(log)) else "waiting"
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that is not empty."""
-    lines = log.read_bytes()[-4096:].decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

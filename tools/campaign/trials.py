@@ -17,7 +17,8 @@ from common.data import prepared
 from common.errors import InputError
 from common.files import write_bytes
 
-from .execution import devices, exclusive, execute, make_folder
+from .execution import devices, execute
+from .launching import exclusive, make_folder
 from .progress import write_table
 from .runs import Run, score, state
 

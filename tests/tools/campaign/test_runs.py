@@ -15,8 +15,8 @@ import pytest
 
 from common.errors import InputError
 from common.options import parse_overrides
-from tools.campaign import execution
-from tools.campaign.execution import command, devices, environment, execute
+from tools.campaign.execution import command, devices, execute
+from tools.campaign.launching import environment, exclusive
 from tools.campaign.runs import Run, check, find, method_recipe, score, state
 
 Calls = Callable[[], list[str]]
@@ -162,7 +162,7 @@ def test_a_run_belongs_to_one_process_until_the_last_of_its_children_ends(
     tmp_path: Path, tiny_dataset: Path, pretended: Calls
 ) -> None:
     run, output = Run("vxm_mse", {}, 0), tmp_path / "runs"
-    with execution.exclusive(run.folder(output) / "log.txt") as log:
+    with exclusive(run.folder(output) / "log.txt") as log:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=log)
     assert state(run, output) == "running"  # though who began it has let go
     other = threading.Thread(target=execute, args=(run, output, tiny_dataset))

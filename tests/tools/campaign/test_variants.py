@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from common.collection.variants import (
+from common.errors import InputError
+from common.options import parse_value
+from tools.campaign.variants import (
     RowName,
     RunName,
     as_text,
@@ -19,8 +21,6 @@ from common.collection.variants import (
     read_variant,
     write_variant,
 )
-from common.errors import InputError
-from common.options import parse_value
 
 WORDS = ("paper", "cosine,ncc", "1,2", "a=b", "x=1,=2", ",", "", "e:3", "{'a'}", "über", "1e-5 ")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from common.errors import InputError
 
 DEFAULT = "default"
 NEXT = re.compile(r",(?=[\w#:]+=)")  # a value has commas too

@@ -1,0 +1,148 @@
+"""Put a bundle's trained weights into the repository, and what was measured with them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.collection.find import BUNDLES
+from common.errors import InputError
+from common.files import write_bytes, write_json
+from common.io.weights import read_checkpoint
+
+from ..render import RECIPES, results
+from .aggregate import FIGURES, figures, paired_tests
+from .runs import Run, check, find, method_recipe, metrics, score
+from .variants import write_variant
+
+MEGABYTES = 25  # of a file that a repository should hold
+
+
+def ship(
+    runs: Path,
+    bundle: str,
+    variant: str | None,
+    grid: Path | None,
+    select: str,
+    half: bool,
+    reference: str | None,
+    reference_variant: str | None,
+) -> None:
+    """Write a bundle's weights, and its file of results. Arguments as the program's.
+
+    Raises:
+        InputError: for runs that cannot be shipped, before anything is written.
+    """
+    check(bundle, {})
+    seeds = seeds_of(bundle, variant, runs)
+    content, about = weights(seeds[0], runs, half)
+    row = measured(seeds, runs, about["settings"], searched(bundle, grid, select) if grid else {})
+    if reference and reference != bundle:
+        others = seeds_of(reference, reference_variant, runs)
+        row["against"] = {reference: paired_tests(seeds, others, runs)}
+    shipped = metrics(seeds[0], runs)["protocols"]
+    row |= {"weights": about, "shipped": {p: {n: shipped[p][n]["mean"] for n in FIGURES} for p in shipped}}
+    write_bytes(BUNDLES / bundle / "models" / "model.pt", content)
+    path = RECIPES / "results" / f"{bundle}.json"
+    write_json(path, row)
+    print(f"{path}: seed {seeds[0].seed} of {len(seeds)} shipped; render the bundle: python -m tools.render")
+
+
+def measured(
+    runs: Sequence[Run], output: Path, trained: Mapping[str, Any], search: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is known of these runs, but for their weights and tests.
+
+    Args:
+        runs: the seeds of one variant.
+        output: where they are.
+        trained: the settings of the training.
+        search: what `searched` gives, or nothing.
+    """
+    first, bundle = metrics(runs[0], output), runs[0].bundle
+    own, rest = split_overrides(bundle, runs[0].overrides)
+    # the bundle's own values may have been chosen before: a training without overrides has used them
+    chosen = {key: trained.get(key, value) for key, value in (results(bundle).get("chosen", {}) | own).items()}
+    row = {"chosen": chosen, **search, **{key: first[key] for key in ("dataset", "split", "pairs")}}
+    row |= {"seeds": [run.seed for run in runs], **({"settings": rest} if rest else {})}
+    return row | figures(runs, output)
+
+
+def seeds_of(bundle: str, variant: str | None, output: Path) -> list[Run]:
+    """The runs of one variant, by seed: the only one if None.
+
+    Raises:
+        InputError: for no such runs, several variants to choose from, and runs that are unfinished.
+    """
+    found = find(output, bundle)
+    variants = sorted({run.variant for run in found})
+    if not variants or variant not in (None, *variants):
+        known = f"only {', '.join(variants)}" if variants else "none"
+        raise InputError(f"{output / bundle}: no runs of {variant or 'any variant'}, {known}; train them first.")
+    if variant is None and len(variants) > 1:
+        raise InputError(f"{output / bundle}: several variants; choose one: --variant {' | '.join(variants)}")
+    runs = [run for run in found if run.variant in (variant, *variants[: variant is None])]
+    if runs[0].overlay:
+        raise InputError(
+            f"{runs[0].folder(output)}: a {runs[0].overlay} run; a bundle ships one network: choose another --variant."
+        )
+    for run in runs:
+        if metrics(run, output) is None:
+            raise InputError(f"{run.folder(output)}: unfinished; finish it with warpsure train-all, or remove it.")
+    return runs
+
+
+def split_overrides(bundle: str, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The overrides that are the method's hyper-parameters, and the rest."""
+    own = method_recipe(bundle).get("settings", {})
+    rest = {key: value for key, value in overrides.items() if key not in own}
+    return {key: value for key, value in overrides.items() if key in own}, rest
+
+
+def searched(bundle: str, output: Path, select: str) -> dict[str, Any]:
+    """The score of every variant, averaged over its seeds, and the settings that all of them share."""
+    runs = [run for run in find(output, bundle) if not run.overlay]
+    if not runs:
+        raise InputError(f"{output / bundle}: no runs; give the folder that the grid was searched in.")
+    rest = [split_overrides(bundle, run.overrides)[1] for run in runs]
+    shared = {key: value for key, value in rest[0].items() if all(r.get(key) == value for r in rest)}
+    scores: dict[str, list[float]] = {}
+    for run in runs:
+        name = write_variant({key: value for key, value in run.overrides.items() if key not in shared})
+        value = score(run, output, select)
+        if value is None:
+            raise InputError(f"{run.folder(output)}: unfinished, or without a {select} Dice; finish or remove it.")
+        scores.setdefault(name, []).append(value)
+    table = {"grid": {name: float(np.mean(values)) for name, values in scores.items()}, "select": f"{select}/dsc"}
+    return table | ({"grid_settings": shared} if shared else {})
+
+
+def halved(content: bytes) -> bytes:
+    """Weights rounded to half precision, in which they take half of the space; loading makes float32 of them."""
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    buffer = io.BytesIO()
+    torch.save({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, buffer)
+    return buffer.getvalue()
+
+
+def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str, Any]]:
+    """A run's weights, and what is said of them; raise InputError if they are too large for a repository."""
+    folder = run.folder(output) / "train"
+    content = (folder / "model.pt").read_bytes()
+    content = halved(content) if half else content
+    settings = dict(read_checkpoint(folder / "checkpoint.pt")["settings"])
+    settings.pop("dataset")  # a place on this machine
+    size = len(content) / 1e6
+    if size > MEGABYTES:
+        raise InputError(
+            f"{folder / 'model.pt'}: {size:.0f} MB, more than the {MEGABYTES} MB that a repository should hold; "
+            "publish it elsewhere."
+        )
+    precision = {"precision": "float16"} if half else {}
+    return content, {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings, **precision}
