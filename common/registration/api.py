@@ -12,8 +12,8 @@ from ..io.given import image_of, label_of
 from ..io.points import Points, points_of, read_points
 from .bundle import OpenBundle, open_bundle
 from .case import Case
-from .outcome import By, Registration
-from .register import register as estimate
+from .outcome import Registration
+from .register import register_case
 
 
 def register(
@@ -52,8 +52,7 @@ def register(
     """
     case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name)
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
-    by = By(opened.name, opened.version, opened.weights, opened.device)
-    return Registration(case, estimate(opened, case, slice_axis), by)
+    return register_case(opened, case, slice_axis)
 
 
 def case_of_files(

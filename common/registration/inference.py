@@ -22,10 +22,10 @@ from ..io.weights import load_weights
 from ..networks.paths import check_path, path_fields
 from ..physical import background, warp_image
 from .bundle import version_of
-from .outcome import By, Registration
+from .outcome import By
 from .outputs import check_format, write_registration
 from .pairs import PairsToRegister
-from .register import estimate, field_of
+from .register import field_of, registration_of
 from .tasks import Task, tasks
 
 
@@ -115,7 +115,7 @@ class RegistrationInference(SupervisedEvaluator):
         """Write the files of a prediction (S, C, *region) and return them."""
         task = batch["task"]
         seconds = getattr(self.inferer, "seconds", nan)
-        found = Registration(task.case, estimate(task, pred, self.channels, seconds), self.by)
+        found = registration_of(task, pred, self.channels, seconds, self.by)
         more = {"path": self._path(task)} if self.path_steps else None
         folder, name = self.output_dir / task.case.folder, task.case.name
         return write_registration(found, folder, name, self.format, self.picture, more, displacement=True)

@@ -28,7 +28,7 @@ UNITS = {
 
 def about(found: Registration) -> dict[str, Any]:
     """Say what was registered, by what, and on which grids."""
-    estimate, by, frames = found.estimate, found.by, found.case.frames
+    by, frames = found.by, found.case.frames
     return {
         "bundle": {"name": by.name, "version": by.version, "weights_sha256": _hashes(by.weights)},
         "versions": {"python": sys.version.split()[0]}
@@ -38,13 +38,13 @@ def about(found: Registration) -> dict[str, Any]:
         "frames": dict(zip(("moving", "fixed"), frames, strict=True)),
         "network": {
             "device": str(by.device),
-            "spacing_mm": list(estimate.network_spacing),
-            "shape": list(estimate.network_shape),
-            "slice_axis": estimate.slice_axis,
-            "region": _region(estimate.seen),
-            "seen_percent": 100 * _mean(estimate.seen),
-            "overlap": estimate.overlap,
-            "seconds": estimate.seconds,
+            "spacing_mm": list(found.network_spacing),
+            "shape": list(found.network_shape),
+            "slice_axis": found.slice_axis,
+            "region": _region(found.seen),
+            "seen_percent": 100 * _mean(found.seen),
+            "overlap": found.overlap,
+            "seconds": found.seconds,
         },
     }
 
@@ -58,7 +58,7 @@ def _hashes(weights: Any) -> Any:
 
 def summary(found: Registration) -> dict[str, Any]:
     """Sum up what came out; what cannot be computed is NaN."""
-    length = np.linalg.norm(found.field.vectors, axis=-1)[found.estimate.seen]
+    length = np.linalg.norm(found.field.vectors, axis=-1)[found.seen]
     jacobian = found.jacobian[found.inner]
     return {
         "similarity": {"before": _similarity(found, found.unmoved), "after": _similarity(found, found.warped)},
@@ -96,7 +96,7 @@ def _similarity(found: Registration, image: np.ndarray) -> dict[str, float]:
     ours, fixed = _scaled(image, found.unmoved, mask), _scaled(found.fixed.array, found.fixed.array, mask)
     return {
         "mean_squared_error": mean_squared_error(ours, fixed, mask),
-        "local_correlation": _correlation(ours, fixed, mask, found.estimate.slice_axis),
+        "local_correlation": _correlation(ours, fixed, mask, found.slice_axis),
         "mutual_information": mutual_information(ours, fixed, mask),
     }
 
@@ -118,7 +118,7 @@ def _correlation(ours: np.ndarray, fixed: np.ndarray, mask: np.ndarray, slice_ax
 
 
 def _maps(found: Registration) -> dict[str, Any]:
-    seen = found.estimate.seen
+    seen = found.seen
     values = {name: array[seen] for name, array in found.maps.items() if name != "segmentation"}
     return {
         name: {"mean": _mean(each), "p95": _percentile(each, 95), "unit": UNITS.get(name, "")}
@@ -130,7 +130,7 @@ def _points(found: Registration) -> dict[str, Any]:
     """In the order of the file; NaN where a point is outside what the network saw."""
     places, residual = found.warped_points
     places = places[:, : found.field.dims]
-    seen = sample(found.estimate.seen.astype(np.float32), found.fixed.affine, places) > 0.5
+    seen = sample(found.seen.astype(np.float32), found.fixed.affine, places) > 0.5
     numbers = {"residual_mm": residual.tolist(), "seen": seen.tolist()}
     if (uncertainty := found.maps.get("uncertainty_mm")) is not None:
         at = sample(uncertainty, found.fixed.affine, places)

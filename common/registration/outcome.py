@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import binary_erosion, generate_binary_structure
 
 from ..carry import carry_image, carry_points
 from ..fields import Field
@@ -18,7 +17,6 @@ from ..io.images import MedicalImage
 from ..io.points import Points, points_of
 from ..physical import background, invert_field, invert_points, jacobian_determinant, warp_image
 from .case import Case, check_name
-from .register import Estimate
 
 
 class By(NamedTuple):
@@ -38,12 +36,27 @@ class Registration:
 
     Attributes:
         case: the images.
-        estimate: the network's.
+        field: u: a point p of the fixed image lies at p + u(p) in the moving image; LPS mm, 0 outside ``seen``.
+        maps: those of the method by name, (*spatial), see `maps_of`.
+        seen: (*spatial) bool, what the network was shown of the fixed image, without slices of a stack that the moving
+            image does not reach.
+        overlap: share of that region that the moving image covers, 0 to 1.
+        seconds: of the network for this pair.
+        network_spacing: mm of the network's voxels along its axes.
+        network_shape: of the network's grid.
+        slice_axis: of the fixed image, across the slices that were registered one by one; None elsewhere.
         by: what registered them; without it there are no ``numbers`` and no files.
     """
 
     case: Case
-    estimate: Estimate
+    field: Field
+    maps: dict[str, np.ndarray]
+    seen: np.ndarray
+    overlap: float
+    seconds: float
+    network_spacing: tuple[float, ...]
+    network_shape: tuple[int, ...]
+    slice_axis: int | None = None
     by: By | None = None
 
     @property
@@ -55,16 +68,6 @@ class Registration:
     def fixed(self) -> MedicalImage:
         """The fixed image."""
         return self.case.fixed
-
-    @property
-    def field(self) -> Field:
-        """u, from a point of the fixed image to its point of the moving image, LPS mm."""
-        return self.estimate.field
-
-    @property
-    def maps(self) -> dict[str, np.ndarray]:
-        """The method's maps by name, (*spatial), see `Estimate`."""
-        return self.estimate.maps
 
     @cached_property
     def unmoved(self) -> np.ndarray:
@@ -125,24 +128,26 @@ class Registration:
 
         The slices of a stack have no rim across: what differs between them folds nothing.
         """
-        seen, across = self.estimate.seen, self.estimate.slice_axis
-        neighbours = generate_binary_structure(seen.ndim, 1)
-        if across is not None:
-            np.moveaxis(neighbours, across, 0)[[0, 2]] = False
-        return binary_erosion(seen, neighbours, border_value=1)
+        seen = self.seen
+        inner = seen.copy()
+        for axis in (a for a in range(seen.ndim) if a != self.slice_axis):
+            kept, neighbours = np.moveaxis(inner, axis, 0), np.moveaxis(seen, axis, 0)
+            kept[1:] &= neighbours[:-1]
+            kept[:-1] &= neighbours[1:]
+        return inner
 
     @cached_property
     def compared(self) -> np.ndarray:
         """What the network saw where the moving image has values both before and after."""
         ones, affine = np.ones(self.moving.array.shape, np.float32), self.moving.affine
         covered = [warp_image(ones, affine, field) > 0.999 for field in (self._still, self.field)]
-        return self.estimate.seen & covered[0] & covered[1]
+        return self.seen & covered[0] & covered[1]
 
     @cached_property
     def images(self) -> dict[str, np.ndarray]:
         """What is written as images on the fixed image's grid, by the ends of the files' names."""
         label = {} if self.warped_label is None else {"warped_label": self.warped_label}
-        return {"warped": self.warped, **label, "jacobian": self.jacobian, **self.maps, "seen": self.estimate.seen}
+        return {"warped": self.warped, **label, "jacobian": self.jacobian, **self.maps, "seen": self.seen}
 
     @cached_property
     def numbers(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _changes(found: Registration, view: View) -> list[Panel]:
 
 
 def _maps(found: Registration, view: View) -> list[Panel]:
-    maps, seen = found.maps, view.of(found.estimate.seen)
+    maps, seen = found.maps, view.of(found.seen)
     panels = []
     for name, (title, unit, colours) in MAPS.items():
         if name in maps:
@@ -135,7 +135,7 @@ def _maps(found: Registration, view: View) -> list[Panel]:
 
 def _window(image: np.ndarray, found: Registration) -> Normalize:
     """Grey from the 0.5th to the 99.5th percentile of what the network saw."""
-    low, high = np.percentile(image[found.estimate.seen], [0.5, 99.5])
+    low, high = np.percentile(image[found.seen], [0.5, 99.5])
     return Normalize(low, high if high > low else low + 1)
 
 

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> list[Path]:
     found = register(options.moving, options.fixed, options.bundle, **given, **settings(options))
     files = found.save(options.output, format=options.format)
     moving, fixed, name = found.moving.path, found.fixed.path, found.case.name
-    if (overlap := found.estimate.overlap) < 0.5:
+    if (overlap := found.overlap) < 0.5:
         print(f"warning: {moving} covers {overlap:.0%} of what the network saw of {fixed}")
     print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")
     return files

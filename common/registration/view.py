@@ -59,10 +59,10 @@ def choose_view(found: Registration) -> View:
 
     A 2D image is shown as it is stored: where it was taken from the body, its file does not say.
     """
-    fixed, seen = found.fixed, found.estimate.seen
+    fixed, seen = found.fixed, found.seen
     across, index, turns, letters = None, 0, ((1, False), (0, False)), ("",) * 4
     if fixed.array.ndim == 3:
-        across = found.estimate.slice_axis
+        across = found.slice_axis
         across = slice_axis_of(fixed) if across is None else across
         index = _most_telling(found, across)
         turns, letters = _turns(fixed.affine, across)

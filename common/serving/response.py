@@ -9,8 +9,7 @@ from ..errors import InputError
 from ..files import nulls
 from ..networks.channels import name_of
 from ..registration.numbers import summary
-from ..registration.outcome import Registration
-from ..registration.register import estimate
+from ..registration.register import registration_of
 from .refusal import refusing
 
 MAPS = ("displacement_log_variance", "log_variance", "score", "ddf_variance", "label_uncertainty")
@@ -30,7 +29,7 @@ class ImageOfPrediction:
         task, channels = data["task"], data["channels"]
         with refusing():
             chosen = map_of(data["result"], channels)
-            found = Registration(task.case, estimate(task, data["pred"], channels))
+            found = registration_of(task, data["pred"], channels)
             numbers = {"shown": chosen, **nulls(summary(found))}
         image = found.images[chosen]
         image = image[..., None] if image.ndim == 2 else image

@@ -16,7 +16,7 @@ from common.io.images import MedicalImage
 from common.registration.bundle import open_bundle
 from common.registration.case import Case
 from common.registration.grids import NetworkGrid, slice_axis_of
-from common.registration.register import register
+from common.registration.register import register_case
 from common.registration.tasks import chunks
 
 
@@ -60,4 +60,4 @@ def test_a_region_without_the_moving_image_is_refused(tmp_path: Path) -> None:
     moving = MedicalImage(whole.array[25:], crop_affine(affine, (25, 0, 0)), whole.path)
     bundle = open_bundle(toy_bundle(tmp_path / "toy", crop_size=12, center=[8, 20, 20]))
     with pytest.raises(InputError, match="do not overlap in the region at"):
-        register(bundle, Case(moving, fixed))
+        register_case(bundle, Case(moving, fixed))

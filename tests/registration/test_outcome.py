@@ -25,7 +25,7 @@ from common.registration.numbers import _correlation, _points, _region
 from common.registration.outcome import By, Registration
 from common.registration.outputs import check_format
 from common.registration.picture import draw
-from common.registration.register import Estimate, register
+from common.registration.register import register_case
 from common.registration.view import choose_view
 
 BY = By("toy", "1.2.3", None, "cpu")
@@ -37,7 +37,7 @@ def of_field(vectors: np.ndarray, affine: np.ndarray = AFFINE, **more: object) -
     shape, rng = vectors.shape[:-1], np.random.default_rng(0)
     images = [MedicalImage(rng.random(shape).astype(np.float32), affine, Path(f"{n}.nii")) for n in ("a", "b")]
     seen = more.pop("seen", np.ones(shape, bool))
-    return Registration(Case(*images), Estimate(Field(vectors, affine), {}, seen, 1.0, 0.1, (1.0,), (8,), **more), BY)
+    return Registration(Case(*images), Field(vectors, affine), {}, seen, 1.0, 0.1, (1.0,), (8,), **more, by=BY)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def outcome(tmp_path: Path) -> Registration:
     label = MedicalImage((moving.array > 50).astype(np.int32) * 300, AFFINE, Path("label.nii.gz"))
     (tmp_path / "points.csv").write_text("name,x,y,z\nblob," + ",".join(str(v) for v in PLACE + MOTION) + "\n")
     case = Case(moving, fixed, label, read_points(tmp_path / "points.csv", "LPS"))
-    return Registration(case, register(open_bundle(toy_bundle(tmp_path / "toy")), case), BY)
+    return replace(register_case(open_bundle(toy_bundle(tmp_path / "toy")), case), by=BY)
 
 
 def test_a_translation_has_the_numbers_of_one(outcome: Registration) -> None:
@@ -110,7 +110,7 @@ def test_the_correlation_of_a_stack_weighs_slices_by_what_is_compared_of_them() 
 
 
 def test_a_point_that_was_not_seen_has_no_uncertainty(outcome: Registration) -> None:
-    outcome.estimate.seen[:] = False
+    outcome.seen[:] = False
     found = _points(outcome)
     assert found["seen"] == [False] and np.isnan(found["uncertainty_mm"]).all()
 
@@ -144,7 +144,7 @@ def test_what_the_network_saw_is_told() -> None:
     seen = np.zeros((9, 8, 4), bool)
     seen[2:7, 3:8, 1:] = True
     found = of_field(np.zeros((9, 8, 4, 3)), grid_around((9, 8, 4), (1, 1, 6)), seen=seen, slice_axis=2)
-    assert _region(found.estimate.seen) == {"first": [2, 3, 1], "shape": [5, 5, 3]}
+    assert _region(found.seen) == {"first": [2, 3, 1], "shape": [5, 5, 3]}
     assert _region(np.zeros((3, 4), bool)) == {"first": [0, 0], "shape": [0, 0]}
 
 
@@ -165,7 +165,7 @@ def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Registrati
     assert "blob,2.9" in (folder / "a_points.csv").read_text() or "blob,3" in (folder / "a_points.csv").read_text()
     written = json.loads((folder / "a.json").read_text())
     assert written["bundle"]["version"] == "1.2.3"
-    seen = outcome.estimate.seen
+    seen = outcome.seen
     np.testing.assert_array_equal(nib.load(folder / "a_seen.nii.gz").dataobj, seen)
     assert written["network"]["seen_percent"] == pytest.approx(100 * seen.mean())
     assert all(0 < n <= size for n, size in zip(written["network"]["region"]["shape"], SHAPE, strict=True))
