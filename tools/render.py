@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from common.collection.find import need_repository
 from common.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -210,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a file differs from its recipe")
     parser.add_argument("--output", type=Path, default=BUNDLES, help="the folder of bundles")
     options = parser.parse_args(arguments)
+    need_repository("render")
     stale = []
     for name, (architecture, method) in combinations().items():
         for path, content in render(architecture, method).items():

@@ -33,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Ship from the command line."""
     say_in_one_line()
     options = parser().parse_args(arguments)
+    from common.collection.find import need_repository
+
     from .campaign.shipping import ship
 
+    need_repository("ship")
     ship(**vars(options))
 
 
