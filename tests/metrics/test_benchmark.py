@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from common.errors import InputError
-from tools.benchmark.__main__ import benchmarks, main
+from tools.benchmark.__main__ import main
 from tools.benchmark.metrics import check_equal, time_in_turns
+from tools.benchmark.options import BENCHMARKS
 
 
 def test_the_benchmark_checks_values_and_ends_with_ratios(capsys):
@@ -20,8 +23,7 @@ def test_the_benchmark_checks_values_and_ends_with_ratios(capsys):
 
 
 def test_every_benchmark_can_be_run():
-    assert "metrics" in benchmarks()
-    assert all(callable(module.run) for module in benchmarks().values())
+    assert all(callable(import_module(f"tools.benchmark.{name}").run) for name in BENCHMARKS)
 
 
 def test_calls_take_turns():
@@ -34,5 +36,5 @@ def test_calls_take_turns():
 def test_unequal_values_stop_the_benchmark():
     with pytest.raises(InputError, match="cannot be compared"):
         check_equal("hd", 1.0, 1.1)
-    with pytest.raises(InputError, match="--repeats 0"):
+    with pytest.raises(SystemExit):
         main(["metrics", "--repeats", "0"])

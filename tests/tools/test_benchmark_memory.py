@@ -13,7 +13,7 @@ from tools.benchmark import memory
 
 def test_it_prints_the_peak_of_the_step_alone_and_its_ratio_to_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
     held = bytearray(2**30)  # by this process: nothing of it may count
-    benchmark.main(["memory", "--methods", "mse", "--size", "16", "16", "16", "--threads", "1"])
+    benchmark.main(["memory", "--methods", "mse", "--size", "16,16,16", "--threads", "1"])
     assert len(held) == 2**30 and memory.resident_peak() > 1
     output = capsys.readouterr().out.splitlines()
     peak = float(output[1].split()[2])
@@ -32,8 +32,7 @@ def test_a_step_that_fails_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--size", "16", "0", "16"], "--size 0: give at least 1"),
-        (["--threads", "0"], "--threads 0: give at least 1"),
+        (["--size", "16,16"], "--size 16,16: give three numbers"),
         (["--methods", "l2"], "--methods l2: vxm has"),
         (["--device", "abacus"], "--device abacus: "),
     ],

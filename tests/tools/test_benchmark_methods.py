@@ -72,8 +72,6 @@ def weights(network: nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--repeats", "0"], "--repeats 0: give at least 1"),
-        (["--threads", "0"], "--threads 0: give at least 1"),
         (["--architecture", "vit"], "--architecture vit: there is .*vxm"),
         (["--methods", "mse", "l2"], "--methods l2: vxm has .*hetero"),
         (["--device", "abacus"], "--device abacus: "),

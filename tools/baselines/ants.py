@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from .settings import choice, number
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PACKAGE = "antspyx"
 METRICS = {"mse": "meansquares", "ncc": "CC", "mi": "mattes"}
@@ -46,6 +47,8 @@ def register(moving: NDArray[np.float32], fixed: NDArray[np.float32], settings: 
 
     ANTs hands its transforms over as files; an affine one and the field are composed to one field.
     """
+    import numpy as np
+
     ants = load()
     images = {"fixed": ants.from_numpy(fixed), "moving": ants.from_numpy(moving)}
     sampling = settings.radius if settings.metric == "ncc" else settings.bins

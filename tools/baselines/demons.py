@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import grids
 from .settings import number
 
 if TYPE_CHECKING:
+    import numpy as np
     import SimpleITK as sitk
+    from numpy.typing import NDArray
 
 PACKAGE = "SimpleITK"
 SMALLEST = 8  # voxels that a coarse level keeps along an axis, if the image has them
@@ -45,6 +43,8 @@ def load() -> Any:
 
 def register(moving: NDArray[np.float32], fixed: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
     """Register ``moving`` to ``fixed``, both (*spatial), with warped(x) = moving(x + ddf(x)): ddf (D, *spatial)."""
+    from . import grids
+
     sitk = load()
     images = [sitk.GetImageFromArray(255 * image) for image in (moving, fixed)]  # forces below 0.001 count as none
     if settings.match_histograms:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import grids
 from .settings import choice, number
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PACKAGE = "itk-elastix"
 METRICS = {
@@ -46,6 +46,10 @@ def load() -> Any:
 
 def register(moving: NDArray[np.float32], fixed: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
     """Register ``moving`` to ``fixed``, both (*spatial), with warped(x) = moving(x + ddf(x)): ddf (D, *spatial)."""
+    import numpy as np
+
+    from . import grids
+
     itk = load()
     images = [itk.image_from_array(np.ascontiguousarray(image)) for image in (fixed, moving)]
     parameters = itk.ParameterObject.New()

@@ -33,13 +33,13 @@ EXAMPLES = 4
 
 @dataclass(frozen=True)
 class Request:
-    """What to run on what; ``set`` are the texts KEY=VALUE, ``limit`` pairs are spread evenly over the others."""
+    """What to run on what; ``override`` are the texts KEY=VALUE, ``limit`` pairs are spread evenly over the others."""
 
     name: str
     dataset: Path
     split: str
     output: Path
-    set: list[str] = field(default_factory=list)
+    override: list[str] = field(default_factory=list)
     timeout: float = 600.0
     limit: int | None = None
     pairing: str = "listed"
@@ -62,7 +62,7 @@ def evaluate(request: Request) -> dict[str, Any]:
             not register a single pair.
     """
     engine = import_module(request.engine)
-    settings = parse(engine.Settings, request.set)
+    settings = parse(engine.Settings, request.override)
     dataset = PreparedPairs(request.dataset, request.split, pairing=request.pairing)
     write_bytes(request.output / ".writable", b"")  # fails now rather than after the work
     (request.output / ".writable").unlink()

@@ -1,4 +1,4 @@
-"""The settings of an engine: a frozen dataclass whose fields say what they may be, and ``--set KEY=VALUE`` for it."""
+"""The settings of an engine: a frozen dataclass whose fields say what they may be; ``--override KEY=VALUE`` sets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from common.errors import InputError
+from common.options import split_pairs
 
 Settings = TypeVar("Settings")
 WORDS = {"true": True, "false": False}
@@ -32,12 +33,10 @@ def parse(kind: type[Settings], texts: Sequence[str]) -> Settings:
     """
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--set {text}: no value; write KEY=VALUE")
+    for key, value in split_pairs("--override", texts).items():
+        text = f"{key}={value}"
         if key not in known:
-            raise InputError(f"--set {text}: no such setting{_instead(key, list(known))}")
+            raise InputError(f"--override {text}: no such setting{_instead(key, list(known))}")
         values[key] = _read(known[key], value, text)
     return kind(**values)
 
@@ -53,11 +52,11 @@ def _read(known: Field, value: str, text: str) -> Any:
     default = known.default
     if choices := known.metadata.get("choices"):
         if value not in choices:
-            raise InputError(f"--set {text}: give one of {', '.join(choices)}")
+            raise InputError(f"--override {text}: give one of {', '.join(choices)}")
         return value
     if isinstance(default, bool):
         if value not in WORDS:
-            raise InputError(f"--set {text}: give true or false")
+            raise InputError(f"--override {text}: give true or false")
         return WORDS[value]
     if isinstance(default, tuple):
         return tuple(_number(part, type(default[0]), known, text) for part in value.split(","))
@@ -70,14 +69,16 @@ def _number(value: str, kind: type, known: Field, text: str) -> Any:
     try:
         result = kind(value)
     except ValueError:
-        raise InputError(f"--set {text}: {value!r} is not {words}, as in {known.name}={show(known.default)}") from None
+        raise InputError(
+            f"--override {text}: {value!r} is not {words}, as in {known.name}={show(known.default)}"
+        ) from None
     if not isfinite(result) or result < least:
-        raise InputError(f"--set {text}: give {words} of at least {least}")
+        raise InputError(f"--override {text}: give {words} of at least {least}")
     return result
 
 
 def show(value: Any) -> str:
-    """Write a value as ``--set`` reads it."""
+    """Write a value as ``--override`` reads it."""
     if isinstance(value, tuple):
         return ",".join(map(show, value))
     return str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -17,7 +17,7 @@ from itertools import product
 from typing import Any
 
 from common.errors import InputError, say_in_one_line
-from tools.baselines import NAMES
+from common.options import Parser, add_select, program
 from tools.baselines.__main__ import add_arguments, check
 from tools.baselines.settings import parse
 
@@ -46,7 +46,7 @@ def tune(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     Raises:
         InputError: a setting that is none, before anything is run.
     """
-    runs = [[*options.set, *each] for each in combinations(options.grid)]
+    runs = [[*options.override, *each] for each in combinations(options.grid)]
     for each in runs:
         parse(import_module(f"tools.baselines.{options.name}").Settings, each)
     results = [(name, _result(name, each, options)) for each in runs if (name := ",".join(sorted(each)) or "default")]
@@ -79,15 +79,10 @@ def table(results: list[tuple[str, dict[str, Any]]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a grid from the command line."""
     say_in_one_line()
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.baselines.tune",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser = Parser(program("baselines.tune"), description=__doc__)
     add_arguments(parser)
     parser.add_argument("--grid", nargs="*", default=[], metavar="KEY=A/B", help="settings with the values to try")
-    parser.add_argument("--select", choices=["published", "standard"], default="published", help="whose Dice selects")
+    add_select(parser)
     options = parser.parse_args(arguments)
     check(options)
     print(table(tune(options)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PACKAGE = "numpy"
 
@@ -21,4 +23,6 @@ def load() -> None:
 
 def register(moving: NDArray[np.float32], fixed: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
     """Return a field of zeros (D, *spatial)."""
+    import numpy as np
+
     return np.zeros((fixed.ndim, *fixed.shape), np.float32)

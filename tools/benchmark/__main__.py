@@ -1,36 +1,33 @@
-"""Run a benchmark: ``python -m tools.benchmark NAME``."""
+"""Measure what this software is said to be: its speed, its memory, the bands of a cine."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import pkgutil
+import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
+from importlib import import_module
 
 from common.errors import say_in_one_line
+from common.options import Parser, program
+
+from .options import BENCHMARKS
 
 
-def benchmarks() -> dict[str, ModuleType]:
-    """Find the benchmarks: the modules beside this file that have ``add_arguments`` and ``run``."""
-    names = sorted(info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)]) if info.name[0] != "_")
-    modules = {name: importlib.import_module(f"tools.benchmark.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "add_arguments")}
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's description."""
+    described = Parser(program("benchmark"), description=__doc__)
+    commands = described.add_subparsers(dest="benchmark", metavar="NAME", required=True)
+    for name, (line, add_options) in BENCHMARKS.items():
+        add_options(commands.add_parser(name, help=line, description=line))
+    return described
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and run the benchmark that it names."""
+    """Run the benchmark that the command line names."""
     say_in_one_line()
-    parser = argparse.ArgumentParser(prog="python -m tools.benchmark", description=__doc__)
-    commands = parser.add_subparsers(dest="benchmark", metavar="NAME", required=True)
-    found = benchmarks()
-    for name, module in found.items():
-        line = (module.__doc__ or "").strip().splitlines()[0]
-        module.add_arguments(commands.add_parser(name, help=line, description=line))
-    args = parser.parse_args(arguments)
-    found[args.benchmark].run(args)
+    options = parser().parse_args(arguments)
+    import_module(f".{options.benchmark}", __package__).run(options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

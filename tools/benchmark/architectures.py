@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from common.errors import InputError
 from common.networks import DiffuseMorph, TransMorph, diffusemorph, transmorph
 
-from .steps import Case, add_step_arguments, as_asked, loader_of, median_seconds, our_step, plain_step
+from .steps import Case, as_asked, loader_of, median_seconds, our_step, plain_step
 
 BATCH = {"small": 8, "published": 1}  # of 128 x 128; of volumes 1
 SIZES = {2: (128, 128), 3: (64, 64, 64)}
@@ -124,13 +124,6 @@ PLAIN: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    add_step_arguments(parser, repeats=5)
-    parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="of the images")
-    parser.add_argument("--variants", nargs="+", choices=tuple(BATCH), default=list(BATCH), help="of the networks")
-
-
 def run(args: argparse.Namespace) -> None:
     """Time each size of each architecture and its peer in turns; print parameters, medians and ratios."""
     if find_spec("einops") is None:
@@ -138,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
     ratios = {}
     with as_asked(args) as device:
         for variant in args.variants:
-            case = Case(BATCH[variant] if args.dims == 2 else 1, SIZES[args.dims], BATCH[variant])
+            case = Case(BATCH[variant] if args.spatial_dims == 2 else 1, SIZES[args.spatial_dims], BATCH[variant])
             for name in PLAIN:
                 ratios[f"{name}_{variant}_{case.name}"] = compare(name, variant, case, device, args.repeats)
     for name, ratio in ratios.items():

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.collection.find import find_bundle
 from common.data.phantom import Subject, make_subject
 from common.errors import InputError
 from common.fields import to_physical
 from common.registration.bundle import OpenBundle, open_bundle
-from tools.cine.curves import Band, Curves, measure
+from tools.cine.band import Band
+from tools.cine.curves import Curves, measure
 from tools.cine.motion import Motion, aimed, track
 from tools.cine.picture import BAND
 from tools.cine.reading import Cine
@@ -53,14 +53,6 @@ class Judged:
     curves: dict[str, tuple[float, float]]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    parser.add_argument("--bundle", default="vxm_hetero_disp", metavar="NAME|FOLDER|ZIP", help="what registers")
-    parser.add_argument("--subjects", type=int, default=16, help="phantoms")
-    parser.add_argument("--seed", type=int, default=5, help="of the phantoms")
-    parser.add_argument("--deviation-scale", type=float, default=1.0, help="times the predicted standard deviation")
-
-
 def run(args: argparse.Namespace) -> None:
     """Print the errors of the displacement and of the curves beside what is predicted.
 
@@ -71,9 +63,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--subjects {args.subjects}: give at least 2")
     if args.seed < 0:
         raise InputError(f"--seed {args.seed}: give 0 or more")
-    if not 0 < args.deviation_scale < float("inf"):
-        raise InputError(f"--deviation-scale {args.deviation_scale:g}: give a factor above 0")
-    bundle, band = open_bundle(find_bundle(args.bundle)), Band(scale=args.deviation_scale)
+    bundle, band = open_bundle(args.bundle), Band(scale=args.deviation_scale)
     if bundle.spatial_dims != 2:
         raise InputError(f"--bundle {args.bundle}: registers volumes; give a bundle for 2D")
     subjects = map(partial(make_subject, "mr", SIZE, args.seed), range(args.subjects))
@@ -87,7 +77,7 @@ def followed(bundle: OpenBundle, subject: Subject, noise: np.random.Generator) -
     """The motion that the bundle finds, aimed at the middle of the label as by default."""
     frames = np.stack(subject.draw(noise)).astype(np.float32)[..., None]
     cine, label = Cine(frames, subject.grid.affine, None, Path("phantom")), label_of(subject)
-    motion = track(aimed(bundle, None, None, label), cine, 0, label)
+    motion = track(aimed(bundle, label), cine, 0, label)
     if motion.uncertainty is None:
         raise InputError(f"--bundle {bundle.name}: predicts no uncertainty of the displacement; try vxm_hetero_disp")
     return motion

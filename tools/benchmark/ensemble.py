@@ -19,7 +19,7 @@ from common.networks import EnsembleNetwork, RegistrationNetwork, VoxelMorph
 from tools.render import BUNDLES
 
 from .memory import resident_peak
-from .steps import Case, add_step_arguments, as_asked, median_seconds
+from .steps import Case, as_asked, median_seconds
 
 CASES = (Case(1, (48, 64, 48), 1), Case(16, (128, 128), 1))
 TIME_BAR = 1.025  # forward passes of one network, a member: 8.2 for 8
@@ -27,16 +27,8 @@ MEMORY_BAR = 1.3  # peaks of one forward pass
 MIB = 2**20
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    add_step_arguments(parser, repeats=5)
-    parser.add_argument("--members", type=int, default=8, help="of the ensemble")
-
-
 def run(args: argparse.Namespace) -> None:
     """Print the time and the peak of an ensemble, in those of one network, and how far below the bars they are."""
-    if args.members < 1:
-        raise InputError(f"--members {args.members}: give at least 1")
     ratios = {}
     with as_asked(args) as device:
         for case in CASES:

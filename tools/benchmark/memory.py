@@ -19,26 +19,14 @@ from tools.render import BUNDLES
 from .methods import methods_of, trainer_of
 from .steps import Case, device_of, loader_of, stepper
 
-SIZE = (160, 192, 160)  # of a whole head at 1 mm
 BAR = 12.0  # GiB
 GIB = 2**30
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    parser.add_argument("--architecture", default="vxm", help="short name, as in a bundle's: vxm")
-    parser.add_argument("--methods", nargs="+", default=["mse", "hetero"], help="what to train by")
-    parser.add_argument("--size", type=int, nargs=3, default=SIZE, metavar="N", help="voxels of each axis")
-    parser.add_argument("--threads", type=int, help="threads of PyTorch; by default as PyTorch chooses")
-    parser.add_argument("--device", default="cpu", help="where the networks are")
-
-
 def run(args: argparse.Namespace) -> None:
     """Take a step of each method in a new process, and print their peaks."""
-    if wrong := [n for n in args.size if n < 1]:
-        raise InputError(f"--size {wrong[0]}: give at least 1")
-    if args.threads is not None and args.threads < 1:
-        raise InputError(f"--threads {args.threads}: give at least 1")
+    if len(args.size) != 3:
+        raise InputError(f"--size {','.join(map(str, args.size))}: give three numbers, of a volume")
     device_of(args.device)
     known = methods_of(args.architecture, args.methods)
     print(

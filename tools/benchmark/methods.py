@@ -24,11 +24,11 @@ from common.losses import Terms
 from tools.campaign.runs import config
 from tools.render import combinations
 
+from .options import METHOD
 from .steps import (
     CASES,
     Case,
     Step,
-    add_step_arguments,
     as_asked,
     loader_of,
     median_seconds,
@@ -37,7 +37,7 @@ from .steps import (
     stepper,
 )
 
-BASELINE, PEER, UNSHARED = "mse", "MONAI's VoxelMorph", " unshared"
+BASELINE, PEER, UNSHARED = METHOD, "MONAI's VoxelMorph", " unshared"
 BAR = 1.6  # an alternating step, in steps of the baseline
 
 
@@ -58,18 +58,10 @@ class UnsharedTrainer(AlternatingTrainer):
         return {"displacement": self.objective.displacement_loss(pair, deformation, predicted)}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    add_step_arguments(parser)
-    parser.add_argument("--dims", type=int, choices=(2, 3), default=2, help="of the images")
-    parser.add_argument("--architecture", default="vxm", help="short name, as in a bundle's: vxm")
-    parser.add_argument("--methods", nargs="+", help=f"only these, besides {BASELINE}")
-
-
 def run(args: argparse.Namespace) -> None:
     """Time all methods in turns, print the medians and the ratios."""
     methods = methods_of(args.architecture, args.methods)
-    case = next(case for case in CASES if len(case.size) == args.dims)
+    case = next(case for case in CASES if len(case.size) == args.spatial_dims)
     with as_asked(args) as device, tempfile.TemporaryDirectory() as folder:
         calls = steps_of(args.architecture, methods, case, Path(folder), device)
         seconds = median_seconds(calls, args.repeats, device)

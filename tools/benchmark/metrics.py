@@ -20,15 +20,8 @@ SIZE = 128
 TOLERANCE = 1e-5
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    parser.add_argument("--repeats", type=int, default=50, help="interleaved repeats, of which the median counts")
-
-
 def run(args: argparse.Namespace) -> None:
     """Check that the values agree, time both sides in turns, and print the ratios."""
-    if args.repeats < 1:
-        raise InputError(f"--repeats {args.repeats}: give at least 1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

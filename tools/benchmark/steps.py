@@ -42,23 +42,13 @@ class Case(NamedTuple):
 CASES = (Case(8, (128, 128), 64), Case(1, (64, 64, 64), 8))
 
 
-def add_step_arguments(parser: argparse.ArgumentParser, repeats: int = 9) -> None:
-    """Add the options that every benchmark of steps has."""
-    parser.add_argument("--repeats", type=int, default=repeats, help="interleaved repeats, of which the median counts")
-    parser.add_argument("--threads", type=int, help="threads of PyTorch; by default as PyTorch chooses")
-    parser.add_argument("--device", default="cpu", help="where the networks are")
-
-
 @contextmanager
 def as_asked(args: argparse.Namespace) -> Iterator[torch.device]:
     """Check the shared options, and hold to them: the device to compute on.
 
     Raises:
-        InputError: for a count below 1 and a device that is not there.
+        InputError: for a device that is not there.
     """
-    for option in ("repeats", "threads"):
-        if (value := getattr(args, option)) is not None and value < 1:
-            raise InputError(f"--{option} {value}: give at least 1")
     device, before = device_of(args.device), torch.get_num_threads()
     torch.set_num_threads(args.threads or before)
     print(f"{torch.get_num_threads()} threads, device {device}, {args.repeats} repeats in turns.")

@@ -11,7 +11,6 @@ import torch
 from .steps import (
     CASES,
     Case,
-    add_step_arguments,
     as_asked,
     loader_of,
     median_seconds,
@@ -21,17 +20,11 @@ from .steps import (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this benchmark."""
-    add_step_arguments(parser)
-    parser.add_argument("--dims", type=int, choices=(2, 3), help="only this number of dimensions")
-
-
 def run(args: argparse.Namespace) -> None:
     """Time both sides in turns, print the medians and the ratios."""
     ratios: dict[str, float] = {}
     with as_asked(args) as device:
-        for case in (c for c in CASES if args.dims in (None, len(c.size))):
+        for case in (c for c in CASES if args.spatial_dims in (None, len(c.size))):
             ratios |= compare(case, device, args.repeats)
     for name, ratio in sorted(ratios.items(), key=lambda item: not item[0].startswith("training")):
         print(f"ratio {name} {ratio:.4g}")

@@ -35,27 +35,11 @@ from common.metrics.strain import (
     wall_strain,
 )
 
+from .band import Band
 from .motion import Motion
 from .noise import correlated_noise
 
 MARGIN = 4  # voxels around what is measured
-
-
-@dataclass(frozen=True)
-class Band:
-    """How the band is drawn.
-
-    Attributes:
-        draws: random fields.
-        length: mm over which errors belong together.
-        scale: of the network's standard deviation.
-        seed: of the generator.
-    """
-
-    draws: int = 32
-    length: float = 10.5
-    scale: float = 1.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from common.io import MedicalImage
 from common.registration.bundle import OpenBundle
 from common.registration.case import Case
 from common.registration.grids import slice_axis_of
-from common.registration.register import register_many
+from common.registration.register import register_cases
 
 from .reading import Cine
 
@@ -70,7 +70,7 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
         raise InputError(f"{cine.path}: spacing {_rounded(moving)} mm; the slices must lie along the third axis.")
     frames = [cine.image(number) for number in range(len(cine.frames))]
     carried = None if label is None else MedicalImage(label, cine.affine, cine.path)
-    found = register_many(bundle, [Case(moving, fixed, carried) for fixed in frames], 2 if stack else None)
+    found = register_cases(bundle, [Case(moving, fixed, carried) for fixed in frames], 2 if stack else None)
     vectors = np.stack([each.field.vectors for each in found])
     maps = {name: np.stack([each.maps[name] for each in found]) for name in found[0].maps}
     for still in (vectors, *[maps[name] for name in maps if name == UNCERTAINTY]):
@@ -79,28 +79,12 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
     return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds)
 
 
-def aimed(bundle: OpenBundle, center: str | None, crop_size: str | None, label: np.ndarray | None) -> OpenBundle:
-    """Return the bundle with the region that its network sees chosen for a cine.
-
-    Args:
-        center: "image", "detect" or a voxel "i,j"; None is the middle of the label, or what moves where there is none.
-        crop_size: voxels, "all", or one number for each axis; None leaves the bundle's.
-    """
-    plain = bundle.framing.spacing is None and bundle.framing.axes == "stored"
-    if center is None and label is not None and plain:
+def aimed(bundle: OpenBundle, label: np.ndarray | None) -> OpenBundle:
+    """Return the bundle with its region about the middle of the label, or about what moves where there is none."""
+    center: str | list[float] = "detect"
+    if label is not None and bundle.framing.spacing is None and bundle.framing.axes == "stored":
         center = [float(axis.mean()) for axis in np.nonzero(label)[: bundle.spatial_dims]]
-    framing = replace(bundle.framing, center=center or "detect")
-    if crop_size is not None:
-        framing = replace(framing, crop_size=_sizes(crop_size))
-    return replace(bundle, framing=framing)
-
-
-def _sizes(text: str) -> int | list[int] | str:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        return text  # "all", or refused where it is used
-    return numbers[0] if len(numbers) == 1 else numbers
+    return replace(bundle, framing=replace(bundle.framing, center=center))
 
 
 def _rounded(image: MedicalImage) -> list[float]:

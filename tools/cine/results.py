@@ -59,7 +59,7 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
     """Write every file of ``results`` into the folder ``output``, all of them or none; return their paths.
 
     Args:
-        fields: a format of `common.io.fields` to write the field of each frame in, too.
+        fields: a format of `common.io.formats` to write the field of each frame in, too.
 
     Raises:
         InputError: a file cannot be written, or a format that does not fit.

@@ -132,10 +132,9 @@ def test_a_limit_is_spread_over_the_split(fragile, dataset_of, tmp_path) -> None
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--set", "sigma=1"], "--set sigma=1: no such setting; this one has none"),
+        (["--override", "sigma=1"], "--override sigma=1: no such setting; this one has none"),
         (["--timeout", "0"], "--timeout 0"),
         (["--timeout", "nan"], "--timeout nan"),
-        (["--limit", "0"], "--limit 0"),
         (["--split", "train"], "no pairs in split 'train'"),
     ],
 )

@@ -44,7 +44,7 @@ def test_each_kind_is_read() -> None:
 def test_bad_settings_are_one_line(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as error:
         parse(Settings, [text])
-    assert f"--set {text}" in str(error.value) and "\n" not in str(error.value)
+    assert f"--override {text}" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_what_is_shown_can_be_set() -> None:

@@ -13,12 +13,11 @@ import pytest
 from PIL import Image
 from ring_cine import SCALES, ring
 
-from common.collection.find import find_bundle
 from common.errors import InputError
 from common.files import save_image
 from common.registration.bundle import open_bundle
 from common.registration.case import Case
-from common.registration.register import register
+from common.registration.register import register_case
 from tools.cine import results
 from tools.cine.__main__ import main
 from tools.cine.curves import Curves
@@ -36,7 +35,7 @@ def table(path: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def followed(ring_cine: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (cine, label), folder = ring_cine, tmp_path_factory.mktemp("followed")
-    options = ["--label", str(label), "--wall", "2", "--cavity", "3", "--draws", "4", "--fields", "nifti"]
+    options = ["--label", str(label), "--wall", "2", "--cavity", "3", "--draws", "4", "--format", "nifti"]
     main([str(cine), "--bundle", "vxm_hetero_disp", "--output", str(folder), *options])
     return folder / "ring"
 
@@ -129,16 +128,16 @@ def test_files_of_2d_images_are_a_cine_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["area_mm2_3"] / found["area_mm2_3"][0], np.square(SCALES[:3]), atol=0.08)
     assert found["radial_strain"][0] == 0 and "time_ms" not in found
     assert nib.load(tmp_path / "out" / "t0_motion.nii.gz").shape == (64, 64, 1, 3, 2)
-    with pytest.raises(InputError, match="--fields l2r: .*t0.nii.gz is 2D"):
-        main([*paths, "--bundle", "vxm_mse", "--output", str(tmp_path / "none"), "--fields", "l2r"])
+    with pytest.raises(InputError, match="--format l2r: .*t0.nii.gz is 2D"):
+        main([*paths, "--bundle", "vxm_mse", "--output", str(tmp_path / "none"), "--format", "l2r"])
     assert not (tmp_path / "none").exists()
 
 
 def test_frames_together_are_what_they_are_one_by_one(ring_cine: Files) -> None:
     cine = read_cine([ring_cine[0]])
-    bundle = aimed(open_bundle(find_bundle("vxm_mse")), "image", None, None)
+    bundle = open_bundle("vxm_mse")
     motion = track(bundle, cine, 0)
-    alone = register(bundle, Case(cine.image(0), cine.image(2)), slice_axis=2)
+    alone = register_case(bundle, Case(cine.image(0), cine.image(2)), slice_axis=2)
     np.testing.assert_allclose(motion.vectors[2], alone.field.vectors, atol=1e-4)
 
 
@@ -146,7 +145,7 @@ def test_slices_along_another_axis_are_refused(ring_cine: Files) -> None:
     cine = read_cine([ring_cine[0]])
     turned = replace(cine, frames=np.moveaxis(cine.frames, 3, 1), affine=cine.affine[:, [2, 0, 1, 3]])
     with pytest.raises(InputError, match="the slices must lie along the third axis"):
-        track(open_bundle(find_bundle("vxm_mse")), turned, 0)
+        track(open_bundle("vxm_mse"), turned, 0)
 
 
 def test_a_fraction_is_of_the_largest_size_whichever_the_reference() -> None:
@@ -156,12 +155,13 @@ def test_a_fraction_is_of_the_largest_size_whichever_the_reference() -> None:
     assert (found["largest_frame"], found["smallest_frame"]) == (1, 2)
 
 
-def test_the_crop_is_about_the_label_or_as_asked(ring_cine: Files) -> None:
-    bundle, label = open_bundle(find_bundle("vxm_mse")), np.zeros((9, 9, 2), int)
+def test_the_crop_is_about_the_label_or_what_moves(ring_cine: Files) -> None:
+    bundle, label = open_bundle("vxm_mse"), np.zeros((9, 9, 2), int)
     label[2:5, 6:8] = 1
-    assert aimed(bundle, None, None, label).framing.center == [3.0, 6.5]
-    assert aimed(bundle, None, None, None).framing.center == "detect"
-    assert aimed(bundle, "4,5", "32,48", label).framing.crop_size == [32, 48]
+    assert aimed(bundle, label).framing.center == [3.0, 6.5]
+    assert aimed(bundle, None).framing.center == "detect"
+    resampled = open_bundle("vxm_mse", spacing=1.0)
+    assert aimed(resampled, label).framing.center == "detect"  # a voxel of the label is none of the network's
 
 
 def test_bad_requests_end_in_a_line(ring_cine: Files, tmp_path: Path, affine: np.ndarray) -> None:
@@ -173,9 +173,9 @@ def test_bad_requests_end_in_a_line(ring_cine: Files, tmp_path: Path, affine: np
         "--cavity 3: give --wall": [cine, "--label", label, "--cavity", "3"],
         "ring_gt.nii.gz: --wall 7 is not in it": [cine, "--label", label, "--wall", "7"],
         "--draws 1: give 2 or more": [cine, "--draws", "1"],
-        "--correlation-length 0: give mm above 0": [cine, "--correlation-length", "0"],
+        "--correlation-length 0: give a number above 0": [cine, "--correlation-length", "0"],
         "--slice 2: .*ring.nii.gz has slices 0 to 1": [cine, "--slice", "2"],
-        "center is '90,90'": [cine, "--center", "90,90"],
+        "center is \\[90, 90\\]": [cine, "--center", "90,90"],
         "crop_size is 'much'": [cine, "--crop-size", "much"],
         "structures reach beyond what the network saw": [cine, "--label", label, "--crop-size", "16"],
         "absent.nii.gz: no such file": ["absent.nii.gz"],

@@ -1,0 +1,103 @@
+"""What can be measured, and the options of each. Nothing heavy is imported: the work is in modules of these names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from common.options import add_bundle, add_device, add_seed, positive, sizes
+from tools.cine.band import add_scale
+
+METHOD = "mse"
+"""The method that others are measured against."""
+HEAD = (160, 192, 160)
+"""Voxels of a whole head at 1 mm."""
+VARIANTS = ("small", "published")
+"""Of TransMorph and DiffuseMorph."""
+
+
+def architectures(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the steps of TransMorph and DiffuseMorph."""
+    _add_steps(parser, repeats=5)
+    _add_dims(parser, 2)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="of the networks")
+
+
+def band(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the errors of an uncertainty."""
+    add_bundle(parser, "vxm_hetero_disp")
+    parser.add_argument("--subjects", type=positive, default=16, metavar="N", help="phantoms (default: 16)")
+    add_seed(parser, "the phantoms", 5)
+    add_scale(parser)
+
+
+def ensemble(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the time and the memory of an ensemble."""
+    _add_steps(parser, repeats=5)
+    parser.add_argument("--members", type=positive, default=8, metavar="N", help="of the ensemble (default: 8)")
+
+
+def memory(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the memory of a step."""
+    _add_architecture(parser)
+    parser.add_argument("--methods", nargs="+", default=[METHOD, "hetero"], metavar="NAME", help="what to train by")
+    head = ",".join(map(str, HEAD))
+    parser.add_argument("--size", type=sizes, default=HEAD, metavar="I,J[,K]", help=f"voxels (default: {head})")
+    _add_place(parser)
+
+
+def methods(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the steps of all methods."""
+    _add_steps(parser)
+    _add_dims(parser, 2)
+    _add_architecture(parser)
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help=f"only these, besides {METHOD} (default: all)")
+
+
+def metrics(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the metrics."""
+    _add_repeats(parser, 50)
+
+
+def training(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a step of VoxelMorph."""
+    _add_steps(parser)
+    _add_dims(parser, None)
+
+
+def _add_steps(parser: argparse.ArgumentParser, repeats: int = 9) -> None:
+    _add_repeats(parser, repeats)
+    _add_place(parser)
+
+
+def _add_repeats(parser: argparse.ArgumentParser, default: int) -> None:
+    told = f"interleaved repeats, of which the median counts (default: {default})"
+    parser.add_argument("--repeats", type=positive, default=default, metavar="N", help=told)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=positive, metavar="N", help="of PyTorch (default: as PyTorch chooses)")
+    add_device(parser, "cpu")
+
+
+def _add_dims(parser: argparse.ArgumentParser, default: int | None) -> None:
+    told = f"of the images (default: {default or 'both'})"
+    parser.add_argument("--spatial-dims", type=int, choices=(2, 3), default=default, help=told)
+
+
+def _add_architecture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--architecture", default="vxm", metavar="NAME", help="as in a bundle's name (default: vxm)")
+
+
+BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "architectures": (
+        "steps of TransMorph and DiffuseMorph, against the nearest of MONAI's parts",
+        architectures,
+    ),
+    "band": ("a predicted uncertainty and the bands of a cine, against true errors on phantoms", band),
+    "ensemble": ("the time and the memory of an ensemble, against as many passes of one network", ensemble),
+    "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
+    "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
+    "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
+    "training": ("our VoxelMorph training step, against MONAI's, and the loader against the step", training),
+}
