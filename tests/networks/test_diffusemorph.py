@@ -1,4 +1,4 @@
-"""common.networks.DiffuseMorph: sizes, what its noise loss trains, its determinism, its path."""
+"""common.networks.DiffuseMorph: what its noise loss trains, its randomness, its path, besides test_architectures.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from common.errors import InputError
 from common.interfaces import Pair
 from common.losses import MSEObjective
 from common.networks import DiffuseMorph
-
-SIZES = pytest.mark.parametrize("size", [(32, 40), (31, 17), (6, 33), (16, 18, 9), (12, 20, 1), (2, 3, 17)])
 
 
 def moving_network(dims: int = 2, **options: float | str) -> DiffuseMorph:
@@ -29,13 +27,6 @@ def moving_network(dims: int = 2, **options: float | str) -> DiffuseMorph:
 
 def images(size: tuple[int, ...], batch: int = 1) -> tuple[Tensor, Tensor]:
     return torch.rand(batch, 1, *size), torch.rand(batch, 1, *size)
-
-
-def blobs() -> tuple[Tensor, Tensor]:
-    """A disc and a smaller one, a voxel further along the first axis."""
-    i, j = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    moving, fixed = (torch.exp(-((((i - c) ** 2 + (j - 15) ** 2) / r**2) ** 2)) for c, r in ((15, 9), (16, 7)))
-    return moving[None, None], fixed[None, None]
 
 
 def count(network: nn.Module) -> int:
@@ -58,13 +49,16 @@ def test_parameters_of_the_published_variant() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-@SIZES
-def test_any_size_gives_a_field_of_that_size(size: tuple[int, ...], training: bool) -> None:
-    deformation = moving_network(len(size)).train(training)(*images(size, batch=2))
-    assert deformation.ddf.shape == (2, len(size), *size)
-    assert deformation.ddf.isfinite().all()
-    assert deformation.regularised is deformation.ddf and deformation.stride == 1
+def test_it_predicts_noise_in_training_alone(training: bool) -> None:
+    deformation = moving_network().train(training)(*images((31, 17), batch=2))
     assert (deformation.auxiliary is not None) == training
+
+
+@pytest.mark.parametrize("size", [(32, 40), (16, 18, 9)])
+def test_a_new_network_predicts_no_noise(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    deformation = DiffuseMorph(len(size), diffusion_weight=1.0)(*images(size))
+    assert deformation.auxiliary["diffusion"].item() == pytest.approx(1.0, abs=0.15)  # the variance of the noise
 
 
 @pytest.mark.slow
@@ -73,32 +67,6 @@ def test_the_published_variant_takes_any_size(size: tuple[int, ...]) -> None:
     network, pair = DiffuseMorph(len(size), "published").eval(), images(size)
     with torch.no_grad():
         assert network(*pair).ddf.shape == (1, len(size), *size)
-
-
-@pytest.mark.parametrize("size", [(32, 40), (16, 18, 9)])
-def test_a_new_network_nearly_moves_nothing_and_predicts_no_noise(size: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    deformation = DiffuseMorph(len(size), diffusion_weight=1.0)(*images(size))
-    assert deformation.ddf.abs().max() < 1e-3
-    assert deformation.auxiliary["diffusion"].item() == pytest.approx(1.0, abs=0.15)  # the variance of the noise
-
-
-@pytest.mark.parametrize("size", [(32, 40), (16, 18, 9)])
-def test_fields_are_float32_under_autocast_and_close(size: tuple[int, ...]) -> None:
-    network, pair = moving_network(len(size)).eval(), images(size)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = network(*pair).ddf
-    assert low.dtype == torch.float32
-    assert (low - network(*pair).ddf).abs().max() < 0.05
-
-
-@pytest.mark.parametrize("size", [(24, 24), (32, 24, 16)])
-def test_gradients_under_autocast_are_finite(size: tuple[int, ...]) -> None:
-    network = moving_network(len(size))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        deformation = network(*images(size, batch=2))
-    (deformation.ddf.square().mean() + deformation.auxiliary["diffusion"]).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_the_noise_loss_trains_the_score_network_alone() -> None:
@@ -207,21 +175,6 @@ def test_patches_come_back_in_place(size: tuple[int, ...], patch: int) -> None:
     first = (slice(None), slice(None), *[slice(patch)] * dims)
     assert torch.equal(patches[(slice(None), slice(None), *[0] * dims)], image[first].flatten(1))
     assert torch.equal(pixelshuffle(patches, dims, patch), image)
-
-
-def test_one_pair_is_learned() -> None:
-    torch.manual_seed(0)
-    network, objective, pair = DiffuseMorph(), MSEObjective(0.05), Pair(*blobs())
-    before = (pair.fixed - pair.moving).square().mean().item()
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    for _ in range(60):
-        deformation = objective.observe(pair, network(pair.moving, pair.fixed))
-        optimizer.zero_grad()
-        objective.displacement_loss(pair, deformation)["loss"].backward()
-        optimizer.step()
-    with torch.no_grad():
-        warped = objective.observe(pair, network.eval()(pair.moving, pair.fixed)).warped
-    assert (pair.fixed - warped).square().mean().item() < 0.3 * before
 
 
 @pytest.mark.parametrize(

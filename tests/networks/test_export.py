@@ -1,12 +1,12 @@
-"""Networks as TorchScript: of any batch, size and device, to the last digit."""
+"""Networks as TorchScript, with all that methods add to an architecture: of any batch, size and device."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 import torch
+from architectures import SIZES, assert_same, lively, saved_and_loaded
 from monai.bundle import ConfigParser, ckpt_export
 from torch import Tensor, nn
 
@@ -19,7 +19,6 @@ from common.networks import (
     LabelRefiner,
     RegistrationNetwork,
     ScoringEstimator,
-    TransMorph,
     VarianceEstimator,
     VoxelMorph,
 )
@@ -29,8 +28,6 @@ from common.sizes import any_moves, larger, settled, smaller
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 PRETRAINED = sorted(path.parents[1].name for path in BUNDLES.glob("*/models/model.pt"))
 SMALL = {"encoder": (4, 8, 8, 8), "decoder": (8, 8, 8, 8), "final": (8, 4, 4)}
-# none of them seen by the trace: whole windows, odd, not square, below divisor and window, lone voxels
-SIZES = {2: [(64, 64), (31, 17), (6, 33), (70, 1), (1, 1)], 3: [(16, 16, 32), (23, 18, 9), (12, 20, 1), (2, 3, 17)]}
 NETWORKS = {
     "vxm_mse": lambda dims: RegistrationNetwork(VoxelMorph(dims, **SMALL)),
     "vxm_hetero": lambda dims: RegistrationNetwork(VoxelMorph(dims, **SMALL), VarianceEstimator(dims), "log_variance"),
@@ -43,8 +40,10 @@ NETWORKS = {
         "label_uncertainty",
         3,
     ),
-    "tsm_adacs": lambda dims: RegistrationNetwork(TransMorph(dims), ScoringEstimator(dims), "score"),
-    "dfm_adacs": lambda dims: RegistrationNetwork(DiffuseMorph(dims), ScoringEstimator(dims, inputs=2), "score"),
+    "vxm_adacs": lambda dims: RegistrationNetwork(VoxelMorph(dims, **SMALL), ScoringEstimator(dims), "score"),
+    "vxm_adacs of two": lambda dims: RegistrationNetwork(
+        VoxelMorph(dims, **SMALL), ScoringEstimator(dims, inputs=2), "score"
+    ),
 }
 FAST_3D = ("vxm_predictive",)
 CASES = pytest.mark.parametrize(
@@ -56,33 +55,9 @@ CASES = pytest.mark.parametrize(
 )
 
 
-def lively(network: nn.Module) -> nn.Module:
-    """``network`` with weights in place of its zeros and near zeros: a field of some voxels, and maps with detail."""
-    random = torch.Generator().manual_seed(1)
-    for weights in network.parameters():
-        if weights.abs().max() < 1e-3:
-            weights.data += 0.02 * torch.randn(weights.shape, generator=random)
-    return network.eval()
-
-
 def made(name: str, dims: int) -> RegistrationNetwork:
     torch.manual_seed(0)
     return lively(NETWORKS[name](dims))
-
-
-def saved_and_loaded(script: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
-    buffer = io.BytesIO()
-    torch.jit.save(script, buffer)
-    buffer.seek(0)
-    return torch.jit.load(buffer)
-
-
-@torch.no_grad()
-def assert_same(script: torch.jit.ScriptModule, network: nn.Module, size: tuple[int, ...], batch: int) -> None:
-    image = example_image(network, batch, size)
-    expected = network(image)
-    assert expected[:, 0].abs().max() > 1e-4 or max(size) == 1
-    torch.testing.assert_close(script(image), expected, rtol=0, atol=1e-5)
 
 
 @CASES
@@ -113,7 +88,7 @@ def test_the_gradient_is_that_of_the_network() -> None:
 
 
 def test_scripting_leaves_the_network_and_the_random_state_as_they_are() -> None:
-    network = made("dfm_adacs", 2).train()
+    network = lively(RegistrationNetwork(DiffuseMorph(2), ScoringEstimator(2), "score")).train()
     random, before = torch.get_rng_state(), {key: value.clone() for key, value in network.state_dict().items()}
     script = torch.jit.script(network)
     assert network.training and all(module.training for module in network.modules())

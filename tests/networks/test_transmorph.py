@@ -1,21 +1,16 @@
-"""common.networks.TransMorph: its parameters, sizes, windows, precision, and that it learns."""
+"""common.networks.TransMorph: its parameters, windows and blocks, besides what test_architectures.py asks of it."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from monai.networks.layers import DropPath
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.interfaces import Pair
-from common.losses import MSEObjective
 from common.networks import TransMorph
 from common.networks.swin import SwinEncoder, WindowAttention, forbidden_pairs, relative_positions
 from common.networks.transmorph import VARIANTS, normalise
-
-SIZES = [(64, 40), (31, 17), (6, 33), (1, 1), (1, 70), (24, 18, 9), (12, 20, 1), (1, 1, 1), (2, 3, 17)]
 
 
 def moving_network(dims: int = 2, **options: bool) -> TransMorph:
@@ -41,66 +36,12 @@ def test_the_small_size_fits_a_file_of_25_megabytes(dims: int) -> None:
     assert sum(t.numel() * t.element_size() for t in TransMorph(dims).state_dict().values()) < 25e6
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_any_size_gives_a_field_of_that_size(size: tuple[int, ...]) -> None:
-    network = moving_network(len(size)).train()
-    for batch in (1, 2):
-        deformation = network(*images(size, batch))
-        assert deformation.ddf.shape == (batch, len(size), *size)
-        assert deformation.dvf is None and deformation.stride == 1
-        deformation.ddf.square().mean().backward()
-    assert deformation.ddf.isfinite().all()
-    assert all(p.grad.isfinite().all() for p in network.parameters())
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_new_network_nearly_moves_nothing(variant: str) -> None:
+def test_the_published_size_nearly_moves_nothing_and_takes_no_other_weights() -> None:
     torch.manual_seed(0)
-    assert TransMorph(2, variant)(*images((64, 64))).ddf.abs().max() < 1e-3
-
-
-def test_the_same_seed_gives_the_same_network_and_field() -> None:
-    first, second = moving_network().train(), moving_network().train()
-    pair = images((40, 40))
-    fields = []
-    for network in (first, second):
-        torch.manual_seed(3)
-        fields.append(network(*pair).ddf)
-    assert torch.equal(*fields)
-
-
-def test_weights_load_into_the_same_size_only() -> None:
-    network, other = moving_network(), TransMorph()
-    other.load_state_dict(network.state_dict())
-    pair = images((40, 40))
-    assert torch.equal(network(*pair).ddf, other.eval()(*pair).ddf)
+    network = TransMorph(2, "published")
+    assert network(*images((64, 64))).ddf.abs().max() < 1e-3
     with pytest.raises(RuntimeError, match="size mismatch"):
-        TransMorph(2, "published").load_state_dict(network.state_dict())
-
-
-def test_the_way_back_is_the_swapped_pair() -> None:
-    network, (moving, fixed) = moving_network(), images((40, 33))
-    forward = network(moving, fixed)
-    assert torch.equal(network.reverse(moving, fixed, forward).ddf, network(fixed, moving).ddf)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (48, 40, 8)])
-def test_every_weight_is_trained(size: tuple[int, ...]) -> None:
-    network = moving_network(len(size))
-    network(*images(size)).ddf.square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
-
-
-@pytest.mark.parametrize("size", [(64, 64), (24, 32, 24), (12, 8, 4)])
-def test_fields_are_float32_under_autocast_and_close(size: tuple[int, ...]) -> None:
-    network, pair = moving_network(len(size)), images(size, batch=2)
-    exact = network(*pair).ddf
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = network(*pair).ddf
-    low.square().mean().backward()
-    assert low.dtype == torch.float32
-    assert (low - exact).norm() < 0.04 * exact.norm()
-    assert all(p.grad.isfinite().all() for p in network.parameters())
+        network.load_state_dict(moving_network().state_dict())
 
 
 @pytest.mark.parametrize("size", [(40, 72), (20, 24, 16)])
@@ -176,25 +117,6 @@ def test_normalisation_is_that_of_each_channel_of_each_image(size: tuple[int, ..
     axes = tuple(range(2, x.dim()))
     variance, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
     assert torch.allclose(normalise(x), (x - mean) / (variance + 1e-5).sqrt(), atol=1e-4)
-
-
-def test_a_shifted_blob_is_registered() -> None:
-    torch.manual_seed(0)
-    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    blob = torch.exp(-((rows - 16) ** 2 + (columns - 16) ** 2) / 40)[None, None]
-    moving, fixed = blob, blob.roll((3, -2), (2, 3))
-    network, objective = TransMorph(), MSEObjective(0.01)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(15):
-        pair, deformation = Pair(moving, fixed), network(moving, fixed)
-        loss = objective.displacement_loss(pair, objective.observe(pair, deformation))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
-    assert F.mse_loss(objective.observe(pair, network.eval()(moving, fixed)).warped, fixed) < F.mse_loss(moving, fixed)
 
 
 def test_what_is_not_known_is_refused_with_what_is() -> None:
