@@ -16,7 +16,8 @@ from common.interfaces import Deformation
 from common.networks import RegistrationNetwork, VarianceEstimator, VoxelMorph
 from common.networks.tracing import example_image
 from common.registration.bundle import open_bundle
-from tools import export
+from tools.export import formats
+from tools.export.__main__ import FORMATS, main
 from tools.render import BUNDLES
 
 READ_ALONE = """
@@ -34,8 +35,12 @@ print(json.loads(about["channels.json"]))
 
 
 def run(bundle: str | Path, form: str, output: Path, *extra: str) -> Path:
-    export.main([str(bundle), "--format", form, "--output", str(output), *extra])
+    main(["--bundle", str(bundle), "--to", form, "--output", str(output), *extra])
     return output
+
+
+def test_every_format_that_can_be_chosen_can_be_made() -> None:
+    assert tuple(formats.FORMATS) == FORMATS
 
 
 def test_torchscript_is_read_without_the_repository_and_monai(
@@ -63,7 +68,7 @@ def test_torchscript_is_read_without_the_repository_and_monai(
 def test_onnx_gives_what_the_network_gives_at_other_sizes(name: str, tmp_path: Path) -> None:
     onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     file = run(name, "onnx", tmp_path / "model.onnx")
-    network, session = open_bundle(BUNDLES / name).network, export.onnx_run(file.read_bytes())
+    network, session = open_bundle(BUNDLES / name).network, formats.onnx_run(file.read_bytes())
     for batch, size in ((2, (50, 33, 20)), (1, (16, 70, 19)), (4, (7, 9, 12))):
         image = example_image(network, batch, size[: network.spatial_dims])
         with torch.no_grad():
@@ -85,7 +90,7 @@ def test_volumes_and_other_weights_by_override(form: str, tmp_path: Path) -> Non
     options = ["--override", "spatial_dims=3", "--checkpoint", str(tmp_path / "volumes.pt")]
     file = run("vxm_hetero", form, tmp_path / "model", *options)
     image = example_image(network, 1, (17, 12, 20))
-    found = export.FORMATS[form][1](file.read_bytes())(image)
+    found = formats.FORMATS[form][1](file.read_bytes())(image)
     with torch.no_grad():
         torch.testing.assert_close(found, network(image), rtol=1e-4, atol=1e-4)
 
@@ -105,7 +110,7 @@ class Settled(nn.Module):
 
 def test_what_differs_at_another_size_is_refused() -> None:
     with pytest.warns(torch.jit.TracerWarning), pytest.raises(InputError, match="own: as torchscript .* differs by"):
-        export.exported(RegistrationNetwork(Settled()).eval(), "torchscript", {"bundle": "own"})
+        formats.exported(RegistrationNetwork(Settled()).eval(), "torchscript", {"bundle": "own"})
 
 
 class Unknown(Settled):
@@ -117,8 +122,8 @@ class Unknown(Settled):
 
 def test_what_cannot_be_exported_is_said_in_one_line() -> None:
     pytest.importorskip("onnx")
-    with pytest.raises(InputError, match="own: cannot be exported as onnx: .*try another --format") as error:
-        export.exported(RegistrationNetwork(Unknown()).eval(), "onnx", {"bundle": "own"})
+    with pytest.raises(InputError, match="own: cannot be exported as onnx: .*try another --to") as error:
+        formats.exported(RegistrationNetwork(Unknown()).eval(), "onnx", {"bundle": "own"})
     assert "\n" not in str(error.value)
 
 

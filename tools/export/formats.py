@@ -1,29 +1,20 @@
-"""Write a bundle's network as TorchScript or ONNX: ``python -m tools.export NAME --format onnx --output FILE``.
-
-The file takes any batch and any size of image, and needs neither this repository nor MONAI. Before it is written it
-runs on images of other sizes than it was made with, and has to give what the network gives.
-"""
+"""A network as TorchScript or ONNX, and whether what is in the file computes what the network does."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from common.collection.find import find_bundle
-from common.errors import InputError, say_in_one_line
-from common.files import write_bytes
+from common.errors import InputError
 from common.networks.tracing import example_image
-from common.options import parse_overrides
-from common.registration.bundle import OpenBundle, open_bundle
+from common.registration.bundle import OpenBundle
 
 OPSET = 20  # the first whose GridSample takes volumes
 TOLERANCE = {"torchscript": 1e-5, "onnx": 1e-4}  # of the largest value, where that is above 1
@@ -93,7 +84,7 @@ def package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"--format onnx: the package {name} is missing; pip install onnx onnxruntime") from error
+        raise InputError(f"--to onnx: the package {name} is missing; pip install onnx onnxruntime") from error
 
 
 def exported(network: nn.Module, form: str, entries: Mapping[str, str]) -> tuple[bytes, float]:
@@ -110,11 +101,11 @@ def exported(network: nn.Module, form: str, entries: Mapping[str, str]) -> tuple
             found = difference(network, opened(content))
     except RuntimeError as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{entries['bundle']}: cannot be exported as {form}: {line}; try another --format.") from error
+        raise InputError(f"{entries['bundle']}: cannot be exported as {form}: {line}; try another --to.") from error
     if not found <= TOLERANCE[form]:
         raise InputError(
             f"{entries['bundle']}: as {form} its output differs by {found:.1e}, more than {TOLERANCE[form]:.0e}; "
-            "nothing is written, try another --format."
+            "nothing is written, try another --to."
         )
     return content, found
 
@@ -128,32 +119,3 @@ def difference(network: nn.Module, run: Run) -> float:
         expected = network(image)
         found.append((run(image) - expected).abs().max() / expected.abs().max().clamp(min=1))
     return torch.stack(found).max().item()
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's description."""
-    described = argparse.ArgumentParser(prog="python -m tools.export", description=__doc__.splitlines()[0])
-    described.add_argument("bundle", metavar="BUNDLE", help="the name of a bundle, its folder, or its package")
-    described.add_argument("--format", choices=FORMATS, default="torchscript")
-    described.add_argument("--output", type=Path, required=True, metavar="FILE")
-    described.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the bundle's own")
-    described.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-                           help="settings of inference.yaml that the weights were trained with")  # fmt: skip
-    return described
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Export from the command line."""
-    say_in_one_line()
-    options = parser().parse_args(arguments)
-    settings = parse_overrides(options.override) | {"device": "cpu"}
-    if options.checkpoint:
-        settings["checkpoint"] = str(options.checkpoint)
-    bundle = open_bundle(find_bundle(options.bundle), **settings)
-    content, found = exported(bundle.network, options.format, about(bundle))
-    write_bytes(options.output, content)
-    print(f"{options.output}: {options.format}, {len(content) / 1e6:.1f} MB, differs from the network by {found:.1e}")
-
-
-if __name__ == "__main__":
-    main()
