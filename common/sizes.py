@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -24,14 +25,14 @@ def is_exporting() -> bool:
 def larger(a: int, b: int) -> int:
     """``max(a, b)``; in a trace ``a`` is a tensor."""
     if not torch.jit.is_scripting() and is_tracing():  # TorchScript's compiler leaves this out
-        return torch.clamp(a, min=b)
+        return cast(int, torch.clamp(cast(Tensor, a), min=b))
     return max(a, b)
 
 
 def smaller(a: int, b: int) -> int:
     """``min(a, b)``; in a trace ``a`` is a tensor."""
     if not torch.jit.is_scripting() and is_tracing():
-        return torch.clamp(a, max=b)
+        return cast(int, torch.clamp(cast(Tensor, a), max=b))
     return min(a, b)
 
 

@@ -11,6 +11,8 @@ is rounded, which by itself changes the image (by up to 0.3 of its range in bflo
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -100,8 +102,8 @@ def resize_field(field: Tensor, size: list[int]) -> Tensor:
         return field.float()
     factors = [(size[axis] - 1.0) / larger(old[axis] - 1, 1) for axis in range(len(size))]
     if not torch.jit.is_scripting() and is_tracing():  # TorchScript's compiler leaves this out
-        same = torch.stack([old[axis] == size[axis] for axis in range(len(size))]).all()
-        factors = [torch.where(same, 1.0, factor) for factor in factors]
+        same = torch.stack(cast("list[Tensor]", [old[axis] == size[axis] for axis in range(len(size))])).all()
+        factors = cast("list[float]", [torch.where(same, 1.0, factor) for factor in factors])
     return scaled(resize_map(field, size), factors)
 
 

@@ -129,8 +129,8 @@ class Combination:
     def _map(self, name: str) -> Tensor:
         count = self._field.count
         if name == LABEL_UNCERTAINTY:
-            spread = self._moments[SEGMENTATION].squares
-            return ((spread + self._sums[name] if self.predicts_labels else spread) / count).sqrt()
+            squares = self._moments[SEGMENTATION].squares
+            return ((squares + self._sums[name] if self.predicts_labels else squares) / count).sqrt()
         if name == "score":
             return self._sums[name] / count
         spread = self._field if name == "displacement_log_variance" else self._moments["warped"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .unet import CONV, UNet
+from .unet import CONV, UNet, set_bias
 
 LOG_VARIANCE_RANGE = (-10.0, 10.0)
 FIRST_SCORE_LOGIT = 2.5  # sigmoid: 0.92
@@ -51,7 +51,7 @@ class ScoringEstimator(nn.Module):
         self.inputs = inputs
         self.backbone = UNet(spatial_dims, in_channels=inputs)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
-        nn.init.constant_(self.head.bias, FIRST_SCORE_LOGIT)
+        set_bias(self.head, FIRST_SCORE_LOGIT)
 
     def forward(self, *images: Tensor) -> Tensor:
         """Score (B, 1, *spatial) in [0, 1], float32: 1 where the residual can be trusted."""

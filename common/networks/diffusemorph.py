@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..interfaces import Deformation
 from .dropout import Dropout
 from .score_unet import ScoreUNet, coarsened, exactly
-from .unet import CONV, activate, channels_last, crop, pad_to_multiple
+from .unet import CONV, Conv, activate, channels_last, crop, flow_head, pad_to_multiple
 
 STEPS = 2000
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -162,7 +162,7 @@ class DeformationNetwork(nn.Module):
         self.divisor = patch * 2 ** (len(channels) - 1)
         convolution = CONV[spatial_dims]
 
-        def same(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+        def same(inputs: int, outputs: int, stride: int = 1) -> Conv:
             return convolution(inputs, outputs, kernel_size=3, padding=1, stride=stride)
 
         finer = (2 * patch**spatial_dims, *channels[:-1])
@@ -177,16 +177,15 @@ class DeformationNetwork(nn.Module):
             nn.ModuleList([*[same(i + o, i + o) for _ in range(convolutions > 1)], same(i + o, o)]) for i, o in steps
         )
         self.final = nn.ModuleList(same(channels[0], channels[0]) for _ in range(final))
-        self.flow = same(channels[0], spatial_dims)
-        nn.init.normal_(self.flow.weight, std=1e-5)
-        nn.init.zeros_(self.flow.bias)
+        self.flow = flow_head(spatial_dims, channels[0])
 
     def forward(self, images: Tensor) -> Tensor:
         """The displacement; every axis of ``images`` divides by ``divisor``."""
         x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
         x = channels_last(x)
-        skips = []
-        for first, *others in self.down:
+        skips: list[Tensor] = []
+        for level in self.down:
+            first, *others = level.children()
             x = activate(coarsened(first, x) if skips else first(x))
             for convolution in others:
                 x = activate(exactly(convolution, x))
@@ -194,7 +193,7 @@ class DeformationNetwork(nn.Module):
         x = self.dropout(skips.pop())
         for up, join in zip(self.up, self.join):
             x = torch.cat([exactly(up, x), skips.pop()], dim=1)
-            for convolution in join:
+            for convolution in join.children():
                 x = activate(exactly(convolution, x))
         for convolution in self.final:
             x = activate(exactly(convolution, x))

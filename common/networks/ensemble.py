@@ -15,6 +15,7 @@ from ..spatial import warp
 from .combination import Combination
 from .dropout import checked, dropouts, sampling
 from .members import chosen, files_of
+from .registration import RegistrationNetwork
 
 State = dict[str, Tensor]
 
@@ -48,7 +49,7 @@ class EnsembleNetwork(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: RegistrationNetwork,
         members: str | Path | Sequence[str | Path],
         passes: int = 1,
         dropout: float = 0.0,
@@ -63,7 +64,7 @@ class EnsembleNetwork(nn.Module):
         self.members = chosen(files_of(members), count, choose, seed)
         _own_weights(network)
         self._states = [_state_of(network, file) for file in self.members]
-        self.spatial_dims: int = network.spatial_dims
+        self.spatial_dims = network.spatial_dims
         self.inputs: int = getattr(network, "inputs", 2)
         self.num_classes: int | None = getattr(network, "num_classes", None)
         self.channels: tuple[str, ...] = self._combination().channels

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..spatial import resize_map
-from .unet import CONV
+from .unet import CONV, set_bias
 
 LEAST_UNCERTAINTY, LARGEST_LOG = 0.01, 2.0  # of an expected error that is 1 at most
 FIRST_UNCERTAINTY = 0.1
@@ -38,9 +38,9 @@ class LabelRefiner(nn.Module):
         self.first = conv(features + num_classes, width, kernel_size=3, padding=1)
         self.last = conv(width, num_classes, kernel_size=3, padding=1)
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        set_bias(self.last, 0.0)
         self.uncertainty = conv(features, num_classes, kernel_size=3, padding=1)
-        nn.init.constant_(self.uncertainty.bias, math.log(FIRST_UNCERTAINTY))
+        set_bias(self.uncertainty, math.log(FIRST_UNCERTAINTY))
 
     def forward(self, features: Tensor, warped_label: Tensor) -> Tensor:
         """Refined labels and the logarithm of their uncertainty, (B, 2 * num_classes, *spatial), float32.

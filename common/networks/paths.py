@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+
+
+@runtime_checkable
+class Continuous(Protocol):
+    """An estimator that has such a way."""
+
+    def path(self, moving: Tensor, fixed: Tensor, etas: Sequence[float]) -> Tensor:
+        """The fields (len(etas), B, D, *spatial) at ``etas`` in [0, 1]."""
+        ...
 
 
 def check_path(network: nn.Module, steps: int) -> None:
@@ -18,17 +30,22 @@ def check_path(network: nn.Module, steps: int) -> None:
         return
     if not isinstance(steps, int) or steps < 2:
         raise InputError(f"path_steps is {steps!r}; give 2 or more images, or 0 for none.")
+    _continuous(network, steps)
+
+
+def _continuous(network: nn.Module, steps: int) -> Continuous:
     estimator = getattr(network, "estimator", network)
-    if not hasattr(estimator, "path"):
-        kind = type(estimator).__name__
-        raise InputError(f"path_steps is {steps}, but {kind} has no path; give 0, or a network such as DiffuseMorph.")
+    if isinstance(estimator, Continuous):
+        return estimator
+    kind = type(estimator).__name__
+    raise InputError(f"path_steps is {steps}, but {kind} has no path; give 0, or a network such as DiffuseMorph.")
 
 
 def path_fields(network: nn.Module, image: Tensor, steps: int, batch_size: int = 16) -> Tensor:
     """The fields (steps, S, D, *spatial) at eta from 0 to 1 in equal steps, of images (S, 2, *spatial), on the CPU."""
-    etas = torch.linspace(0, 1, steps).tolist()
+    etas, estimator = torch.linspace(0, 1, steps).tolist(), _continuous(network, steps)
     from monai.networks.utils import eval_mode  # all of MONAI, which a network without a path does not need
 
     with eval_mode(network):
-        parts = [network.estimator.path(part[:, :1], part[:, 1:], etas) for part in image.split(batch_size)]
+        parts = [estimator.path(part[:, :1], part[:, 1:], etas) for part in image.split(batch_size)]
     return torch.cat(parts, dim=1).float().cpu()

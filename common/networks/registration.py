@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contract import checked, dimensions
-from ..interfaces import Deformation
+from ..interfaces import Deformation, needed
 from ..labels import warped_one_hot
 from ..sizes import settled
 from ..spatial import resize_map, warp
@@ -46,6 +46,7 @@ class RegistrationNetwork(nn.Module):
         super().__init__()
         self.estimator, self.companion, self.companion_map = estimator, companion, companion_map
         self.spatial_dims = dimensions(estimator)
+        self.seen: int = getattr(companion, "inputs", 2)
         self.num_classes, self.inputs = num_classes, 2 if num_classes is None else 3
         self.uncertain = bool(getattr(estimator, "uncertainty", None))
         self.channels: tuple[str, ...] = (
@@ -57,8 +58,8 @@ class RegistrationNetwork(nn.Module):
         )
 
     def _companion_channels(self) -> tuple[str, ...]:
-        of_labels = self.companion_map == LABEL_UNCERTAINTY
-        return numbered(LABEL_UNCERTAINTY, self.num_classes) if of_labels else (self.companion_map,)
+        name = needed(self.companion_map, "name of the companion's map")
+        return numbered(name, self.num_classes or 0) if name == LABEL_UNCERTAINTY else (name,)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` compiles, and so MONAI's ckpt_export."""
@@ -87,9 +88,9 @@ class RegistrationNetwork(nn.Module):
         if self.companion is None:
             return [], classes
         if self.companion_map == LABEL_UNCERTAINTY:
-            refined, log_uncertainty = self.companion(deformation.features, classes[0]).split(self.num_classes, dim=1)
+            refined, log_uncertainty = self.companion(deformation.features, classes[0]).chunk(2, dim=1)
             return [torch.exp(log_uncertainty)], [refined]
-        return [self.companion(*(warped, image[:, 1:2])[-self.companion.inputs :]).float()], classes
+        return [self.companion(*(warped, image[:, 1:2])[-self.seen :]).float()], classes
 
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def displacement_log_variance(deformation: Deformation) -> Tensor:
 
     That of a velocity is carried over to first order: averaged over the components, in voxels of the fine grid.
     """
-    log_variance = deformation.log_variance
+    log_variance = needed(deformation.log_variance, "log variance of the displacement")
     if settled(log_variance.shape[1]) == 1:
         return log_variance
     fine = resize_map(log_variance.mean(1, keepdim=True), list(deformation.ddf.shape[2:]))

@@ -10,7 +10,7 @@ from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock, g
 from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
 
-from .unet import CONV, channels_last, exact_where_tiny, is_tiny
+from .unet import CONV, channels_last, exact_where_tiny, is_tiny, set_bias
 
 
 class ScoreUNet(nn.Module):
@@ -62,7 +62,7 @@ class ScoreUNet(nn.Module):
         self.norm = nn.GroupNorm(groups, self.width, eps=1e-6)
         self.last = convolution(self.width, voxels, kernel_size=3, padding=1)
         nn.init.zeros_(self.last.weight)  # as its blocks do: a new network predicts no noise
-        nn.init.zeros_(self.last.bias)
+        set_bias(self.last, 0.0)
 
     def forward(self, images: Tensor, steps: Tensor) -> Tensor:
         """The noise, float32; every axis of ``images`` divides by ``divisor``."""
@@ -80,7 +80,7 @@ class ScoreUNet(nn.Module):
         for level, blocks in enumerate(self.up):
             if level:
                 x = exactly(self.refine[level - 1], F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            for block in blocks:
+            for block in blocks.children():
                 x = exactly(block, torch.cat([x, skips.pop()], dim=1), time)
         x = self.last(F.silu(self.norm(x))).float()
         return pixelshuffle(x, self.spatial_dims, self.patch) if self.patch > 1 else x
@@ -121,6 +121,7 @@ def exactly(module: nn.Module, x: Tensor, *others: Any) -> Tensor:
 
 def coarsened(module: nn.Module, x: Tensor) -> Tensor:
     """``exactly``, for a convolution of stride 2: what counts is the size of its output."""
-    coarse = x[(slice(None), slice(None), *[slice(None, None, 2)] * (x.dim() - 2))]
+    every_other = (slice(None), slice(None), *[slice(None, None, 2)] * (x.dim() - 2))
+    coarse = x[every_other]
     with exact_where_tiny(coarse):
         return module(x.float() if is_tiny(coarse) else x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -152,10 +153,11 @@ class Block(nn.Module):
         x = self.attention(window_partition(x, window), window, forbidden)
         x = window_reverse(x, window, padded)
         x = rolled(x, [-s for s in shift], axes) if any_moves(shift) else x
-        return x[(slice(None), *map(slice, grid))] if any_moves(padding) else x
+        whole = (slice(None), *map(slice, grid))
+        return x[whole] if any_moves(padding) else x
 
 
-def rolled(x: Tensor, shift: Sequence[int], axes: Sequence[int]) -> Tensor:
+def rolled(x: Tensor, shift: Sequence[int], axes: tuple[int, ...]) -> Tensor:
     """``x`` with what lies at ``shift`` along ``axes`` brought to 0, and round the end."""
     if not is_tracing():
         return x.roll([-s for s in shift], axes)
@@ -228,11 +230,12 @@ def forbidden_pairs(grid: Size, window: Size, shift: Size, device: torch.device)
 
 def apart(places: list[Tensor], grid: Size, window: Size, shift: Size) -> Tensor:
     """``forbidden_pairs`` wherever the ``places`` are, 0, 1, ... along each axis of the padded grid."""
-    regions: Tensor | int = 0
+    along = []
     for axis, (here, n, w, s) in enumerate(zip(places, grid, window, shift)):
         padded = n + -n % w
         before = here + s
         region = (before >= padded).long() + 2 * (before % padded >= n)
-        regions = regions * 4 + region.view([-1 if other == axis else 1 for other in range(len(grid))])
+        along.append(region.view([-1 if other == axis else 1 for other in range(len(grid))]))
+    regions = reduce(lambda regions, region: regions * 4 + region, along)
     regions = window_partition(regions[None, ..., None], window)
     return regions != regions.transpose(1, 2)

@@ -7,6 +7,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ..contract import dimensions
+
 EXAMPLE = {2: (24, 20), 3: (20, 24, 18)}  # voxels; all that a trace keeps of them is how many axes there are
 
 
@@ -46,7 +48,7 @@ def traced(network: nn.Module) -> torch.jit.ScriptModule:
 
 def example_image(network: nn.Module, batch: int = 2, size: tuple[int, ...] | None = None) -> Tensor:
     """An ``image`` (batch, inputs, *size) that ``network`` takes, on its device; the same in every call."""
-    dims, device = network.spatial_dims, next(network.parameters()).device
+    dims, device = dimensions(network), next(network.parameters()).device
     shape = (batch, getattr(network, "inputs", 2), *(size or EXAMPLE[dims]))
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     image[:, 2:] = (image[:, 2:] * (getattr(network, "num_classes", None) or 1)).floor()

@@ -13,7 +13,7 @@ from ..interfaces import Deformation
 from ..sizes import is_exporting, settled
 from .dropout import Dropout
 from .swin import SwinEncoder
-from .unet import CONV, channels_last, crop, exact_where_tiny, is_tiny, pad_to_multiple
+from .unet import CONV, channels_last, crop, exact_where_tiny, flow_head, is_tiny, pad_to_multiple
 
 EPSILON = 1e-5
 PATCH = 4  # voxels along each axis of a token
@@ -90,9 +90,7 @@ class TransMorph(nn.Module):
         self.skips = nn.ModuleList(Convolution(spatial_dims, 2, channels) for channels in (size.half, size.full))
         channels = [*reversed(self.encoder.channels), size.half, size.full]
         self.decoder = nn.ModuleList(Up(spatial_dims, *c) for c in zip(channels, channels[1:]))
-        self.flow = CONV[spatial_dims](size.full, spatial_dims, kernel_size=3, padding=1)
-        nn.init.normal_(self.flow.weight, std=1e-5)
-        nn.init.zeros_(self.flow.bias)
+        self.flow = flow_head(spatial_dims, size.full)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
         """The deformation of two images (B, 1, *spatial) of any equal size."""

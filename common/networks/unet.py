@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..interfaces import needed
 from ..sizes import any_moves, is_exporting, is_tracing, settled
 from .dropout import Dropout
 
-CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+Conv = nn.Conv2d | nn.Conv3d
+CONV: dict[int, type[Conv]] = {2: nn.Conv2d, 3: nn.Conv3d}
 POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -64,7 +66,7 @@ class UNet(nn.Module):
         self.spread: Tensor
         self.register_buffer("spread", spreading(spatial_dims), persistent=False)
 
-    def _convolution(self, inputs: int, outputs: int) -> nn.Module:
+    def _convolution(self, inputs: int, outputs: int) -> Conv:
         return CONV[self.spatial_dims](inputs, outputs, kernel_size=3, padding=1)
 
     def _convolutions(self, channels: list[int]) -> nn.ModuleList:
@@ -77,9 +79,10 @@ class UNet(nn.Module):
         convolution of ``coarse`` with a kernel of 4: 4/9 (in 3D 8/27) of the multiplications.
         """
         inputs, size = settled(coarse.shape[1]), [4] * self.spatial_dims
+        kernel, bias = convolution.parameters()
         with torch.autocast(coarse.device.type, enabled=False):
-            weight = (convolution.weight[:, :inputs].flatten(2) @ self.spread).unflatten(2, size).transpose(0, 1)
-        fine = CONVOLVE[self.spatial_dims](skip, convolution.weight[:, inputs:], convolution.bias, padding=1)
+            weight = (kernel[:, :inputs].flatten(2) @ self.spread).unflatten(2, size).transpose(0, 1)
+        fine = CONVOLVE[self.spatial_dims](skip, kernel[:, inputs:], bias, padding=1)
         return fine.add_(TRANSPOSED[self.spatial_dims](coarse, weight, stride=2, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -103,6 +106,19 @@ class UNet(nn.Module):
         for convolution in self.final if self.half_resolution else self.final[1:]:
             x = activate(convolution(x))
         return crop(x, [(n + 1) // 2 for n in size] if self.half_resolution else list(size))
+
+
+def flow_head(spatial_dims: int, channels: int) -> Conv:
+    """The convolution of 3 voxels from features to a field, near 0 for any features as training begins."""
+    flow = CONV[spatial_dims](channels, spatial_dims, kernel_size=3, padding=1)
+    nn.init.normal_(flow.weight, std=1e-5)
+    set_bias(flow, 0.0)
+    return flow
+
+
+def set_bias(convolution: Conv, value: float) -> None:
+    """Let ``convolution`` begin with ``value`` as its bias."""
+    nn.init.constant_(needed(convolution.bias, "bias"), value)
 
 
 def spreading(spatial_dims: int) -> Tensor:

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..interfaces import Deformation
+from ..interfaces import Deformation, needed
 from ..sizes import larger, smaller
 from ..spatial import integrate, resize_field, resize_map
 from .companions import LOG_VARIANCE_RANGE
-from .unet import CONV, UNet
+from .unet import CONV, UNet, flow_head, set_bias
 
 FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
@@ -55,9 +55,7 @@ class VoxelMorph(nn.Module):
         if he_init:
             self.backbone.apply(he_normal)
         self.uncertainty = uncertainty
-        self.flow = CONV[spatial_dims](self.backbone.out_channels, spatial_dims, kernel_size=3, padding=1)
-        nn.init.normal_(self.flow.weight, std=1e-5)
-        nn.init.zeros_(self.flow.bias)
+        self.flow = flow_head(spatial_dims, self.backbone.out_channels)
         if uncertainty:
             self.spread = self._spread_head(1 if uncertainty == "displacement" else spatial_dims)
 
@@ -69,7 +67,7 @@ class VoxelMorph(nn.Module):
             width = narrower
         last = CONV[self.spatial_dims](width, channels, kernel_size=3, padding=1)
         nn.init.normal_(last.weight, std=1e-5)
-        nn.init.constant_(last.bias, FIRST_LOG_VARIANCE)
+        set_bias(last, FIRST_LOG_VARIANCE)
         return nn.Sequential(*layers, last)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
@@ -79,7 +77,7 @@ class VoxelMorph(nn.Module):
             exact, size = features.float(), list(fixed.shape[2:])
             field = self.flow(exact)
             log_variance = self.spread(exact).clamp(*LOG_VARIANCE_RANGE) if self.uncertainty else None
-            if self.uncertainty == "displacement":
+            if log_variance is not None and self.uncertainty == "displacement":
                 log_variance = resize_map(log_variance, size)
             if not self.diffeomorphic:
                 return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
@@ -91,12 +89,12 @@ class VoxelMorph(nn.Module):
         """The way back: the flow of the opposite velocity, or the network on the swapped pair without one."""
         if deformation.dvf is None:
             return self(fixed, moving)
-        size = list(fixed.shape[2:])
-        return self._integrated(-deformation.dvf, deformation.log_variance, size, deformation.features)
+        size, features = list(fixed.shape[2:]), needed(deformation.features, "features")
+        return self._integrated(-deformation.dvf, deformation.log_variance, size, features)
 
     def _integrated(self, dvf: Tensor, log_variance: Tensor | None, size: list[int], features: Tensor) -> Deformation:
         drawn = dvf
-        if self.uncertainty == "velocity":
+        if log_variance is not None and self.uncertainty == "velocity":
             log_variance = resize_map(log_variance, list(dvf.shape[2:]))
             if self.training:
                 drawn = dvf + torch.randn_like(dvf) * torch.exp(0.5 * log_variance)
@@ -108,4 +106,4 @@ def he_normal(module: nn.Module) -> None:
     """Draw a convolution's weights with the variance that keeps that of activations (He et al., ICCV 2015)."""
     if isinstance(module, (nn.Conv2d, nn.Conv3d)):
         nn.init.kaiming_normal_(module.weight, a=0.2)
-        nn.init.zeros_(module.bias)
+        set_bias(module, 0.0)
