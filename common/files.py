@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-
 from .errors import InputError
+from .lazy import attributes
 
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError)
+# of images: nibabel is imported where they are
+__getattr__ = attributes(__package__, dict.fromkeys(["UNREADABLE", "save_image", "save_nifti", "stored"], "nifti"))
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -55,28 +50,6 @@ def file_hash(path: str | Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     return digest.hexdigest()
-
-
-def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
-    image = nib.Nifti1Image(stored(array), affine)
-    image.header.set_xyzt_units("mm")
-    save_nifti(path, image)
-
-
-def stored(array: np.ndarray) -> np.ndarray:
-    """``array`` in the type of a file: floats as float32, whole numbers and masks as uint8, int32 if they need it."""
-    whole = array.dtype.kind in "bui"
-    small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
-    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int32 if whole else np.float32)
-
-
-def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
-    """Write ``image`` in one step, both of its forms its affine; a name that ends with .gz is compressed."""
-    image.set_sform(image.affine, code=1)
-    image.set_qform(image.affine, code=1)
-    content, is_compressed = image.to_bytes(), str(path).lower().endswith(".gz")
-    write_bytes(path, gzip.compress(content, compresslevel=1, mtime=0) if is_compressed else content)
 
 
 def write_json(path: Path, content: Any) -> None:

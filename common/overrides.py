@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import Parameter
 from pydoc import locate
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.utils import ensure_tuple
-
+from .config import load, put
 from .errors import InputError
 from .options import WORDS
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigWorkflow
 
 # arguments of `monai.bundle run` itself, which arrive among the overrides
 OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "tracking", "workflow_type"}
@@ -30,23 +31,33 @@ def check_overrides() -> None:
 
 
 def refuse_unknown(files: Sequence[str], overrides: Mapping[str, Any]) -> None:
-    """Refuse an override whose key neither stands in the config nor is an argument of its target.
-
-    MONAI itself accepts any key, so that a misspelt setting is silently without effect.
+    """Refuse what `monai.bundle run` would not: a misspelt setting, or a run that is not in the config.
 
     Raises:
         InputError: naming the override and the nearest known key.
     """
-    config, names = ConfigParser(ConfigParser.load_config_files(files)), ", ".join(files)
+    config, names = load(files), ", ".join(files)
     allowed = OF_MONAI | (OF_TRACKING if overrides.get("tracking") else set())
-    for override in sorted(set(overrides) - allowed, key=lambda key: (not key.endswith("_target_"), key)):
-        key = override.replace("#", "::")
-        if not _is_known(config.get(), key.split("::")):
-            raise InputError(f"--{override}: no such setting in {names}; did you mean --{_nearest(config.get(), key)}?")
-        config[key] = overrides[override]  # another _target_ has other arguments
+    override(config, {key: value for key, value in overrides.items() if key not in allowed}, names)
     run_id = overrides.get("run_id", "run")
-    if run_id not in config:
-        raise InputError(f"run {run_id}: no such key in {names}; did you mean {_nearest(config.get(), run_id)}?")
+    if not _is_known(config, run_id.split("::")):
+        raise InputError(f"run {run_id}: no such key in {names}; did you mean {_nearest(config, run_id)}?")
+
+
+def override(config: dict[str, Any], overrides: Mapping[str, Any], names: str) -> None:
+    """Change settings of ``config`` (of files called ``names``), each of which stands there or is an argument there.
+
+    MONAI itself accepts any key, so that a misspelt setting is silently without effect.
+
+    Raises:
+        InputError: naming an override that is neither, and the nearest known key.
+    """
+    # another _target_ has other arguments
+    for given in sorted(overrides, key=lambda key: (not key.endswith("_target_"), key)):
+        key = given.replace("#", "::")
+        if not _is_known(config, key.split("::")):
+            raise InputError(f"--{given}: no such setting in {names}; did you mean --{_nearest(config, key)}?")
+        put(config, key, overrides[given])
 
 
 def read_words() -> None:
@@ -60,6 +71,8 @@ def read_words() -> None:
 
 def running_workflow() -> ConfigWorkflow | None:
     """The workflow whose config is being read."""
+    from monai.bundle import ConfigWorkflow
+
     for frame in _frames():
         workflow = frame.f_locals.get("self")
         if isinstance(workflow, ConfigWorkflow) and "config_root_path" in vars(workflow):
@@ -82,6 +95,8 @@ def _frames() -> Iterator[FrameType]:
 
 def _bundle_call() -> tuple[list[str], dict[str, Any]]:
     """The config files and overrides of the ``monai.bundle`` call that we are inside of."""
+    from monai.utils import ensure_tuple
+
     for frame in _frames():
         if frame.f_code.co_name == "create_workflow" and frame.f_globals["__name__"] == "monai.bundle.scripts":
             files = ensure_tuple(frame.f_locals["config_file"] or ())

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..files import write_bytes
 from ..io.weights import read_checkpoint
 from ..parallel import rank
+from .origin import record_bundle
 from .random_state import random_states, restore_random_state
 
 
@@ -75,6 +76,7 @@ class Checkpoint:
                 print(f"{self.path}: {done}, at epoch {engine.state.epoch} of {engine.state.max_epochs}", flush=True)
             if not over:
                 prepare_folder(self.path.parent)
+                record_bundle(self.path.parent)
 
     def _load(self, engine: Engine) -> None:
         content, stateful = self._read(), self._stateful(engine)

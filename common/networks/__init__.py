@@ -1,20 +1,16 @@
 """Displacement estimators and their companions."""
 
-from .companions import ScoringEstimator, VarianceEstimator
-from .diffusemorph import DiffuseMorph
-from .ensemble import EnsembleNetwork
-from .label_refiner import LabelRefiner
-from .registration import RegistrationNetwork
-from .transmorph import TransMorph
-from .voxelmorph import VoxelMorph
+from ..lazy import attributes
 
-__all__ = [
-    "DiffuseMorph",
-    "EnsembleNetwork",
-    "LabelRefiner",
-    "RegistrationNetwork",
-    "ScoringEstimator",
-    "TransMorph",
-    "VarianceEstimator",
-    "VoxelMorph",
-]
+_WHERE = {
+    "DiffuseMorph": "diffusemorph",
+    "EnsembleNetwork": "ensemble",
+    "LabelRefiner": "label_refiner",
+    "RegistrationNetwork": "registration",
+    "ScoringEstimator": "companions",
+    "TransMorph": "transmorph",
+    "VarianceEstimator": "companions",
+    "VoxelMorph": "voxelmorph",
+}
+__all__ = sorted(_WHERE)
+__getattr__ = attributes(__name__, _WHERE)

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 import yaml
-from monai.bundle import ConfigParser
 from torch import nn
 
+from ..collection.find import Found, find_bundle
+from ..config import Config, load
 from ..errors import InputError, input_error_in
 from ..io.weights import load_weights
-from ..overrides import refuse_unknown
+from ..overrides import override
 from .region import Framing
 
 CONFIGS = ("inference.yaml", "inference.json")
@@ -46,12 +47,13 @@ class OpenBundle:
     batch_size: int = 16
 
 
-def open_bundle(folder: str | Path, /, device: str | torch.device | None = None, **overrides: Any) -> OpenBundle:
-    """Open the bundle in ``folder`` by its ``configs/inference.yaml`` (or ``.json``).
+def open_bundle(given: str | Path | Found, /, device: str | torch.device | None = None, **overrides: Any) -> OpenBundle:
+    """Open a bundle, or a run of its training, by the bundle's ``configs/inference.yaml`` (or ``.json``).
 
-    A config is a program: MONAI evaluates its expressions. Open only bundles that you trust.
+    A config is a program: its expressions are evaluated. Open only bundles that you trust.
 
     Args:
+        given: what `find_bundle` finds: a name, a folder, a run or a package.
         device: where the network runs; None is a GPU if there is one.
         overrides: settings of the config, as in ``center="detect"``.
 
@@ -59,21 +61,22 @@ def open_bundle(folder: str | Path, /, device: str | torch.device | None = None,
         InputError: no bundle, an unknown setting, a config that cannot be read, or weights missing or of another
             network.
     """
-    folder = Path(folder).resolve()
+    found = find_bundle(given)
+    folder = found.folder.resolve()
     file = _config(folder)
-    parser = _parser(file, folder, overrides)
-    device, weights = _device(device), Path(str(_content(parser, "checkpoint", file)))
-    network = _content(parser, "network_def", file)
+    config = Config(_settings(file, folder, found.settings, overrides))
+    network = _content(config, "network_def", file)
+    device, weights = _device(device), Path(str(_content(config, "checkpoint", file)))
     return OpenBundle(
         name=folder.name,
         network=load_weights(network, weights).to(device).eval(),
         spatial_dims=int(network.spatial_dims),
-        framing=_framing(parser, file),
+        framing=_framing(config, file),
         folder=folder,
         version=version_of(folder),
         weights=weights,
         device=device,
-        batch_size=int(_optional(parser, "inferer::batch_size", file) or 16),
+        batch_size=int(_optional(config, "inferer::batch_size", file) or 16),
     )
 
 
@@ -81,37 +84,32 @@ def _config(folder: Path) -> Path:
     for name in CONFIGS:
         if (folder / "configs" / name).is_file():
             return folder / "configs" / name
-    what = "no configs/inference.yaml or .json in it" if folder.is_dir() else "no such folder"
-    raise InputError(f"{folder}: {what}; give the folder of a bundle.")
+    raise InputError(f"{folder}: no configs/inference.yaml or .json in it; give a bundle for registration.")
 
 
-def _parser(file: Path, folder: Path, overrides: Mapping[str, Any]) -> ConfigParser:
+def _settings(file: Path, folder: Path, own: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in ``file``, with a run's ``own`` and then ``overrides`` in their places."""
     try:
-        parser = ConfigParser(ConfigParser.load_config_files([str(file)]))
-    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        settings = load([file])
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise InputError(f"{file}: cannot be read ({_first_line(error)}); is it whole?") from error
-    if "network_def" not in parser:
+    if "network_def" not in settings:
         raise InputError(f"{file}: has no network_def; give a bundle for registration.")
-    if overrides:
-        refuse_unknown([str(file)], overrides)
-    parser.update({"bundle_root": str(folder), **{key.replace("#", "::"): v for key, v in overrides.items()}})
-    return parser
+    settings |= {"bundle_root": str(folder), **own}
+    override(settings, overrides, str(file))
+    return settings
 
 
-def _content(parser: ConfigParser, key: str, file: Path) -> Any:
-    return _guarded(lambda: parser.get_parsed_content(key), file)
-
-
-def _optional(parser: ConfigParser, key: str, file: Path) -> Any:
-    return _content(parser, key, file) if key in parser else None
-
-
-def _guarded(action: Any, file: Path) -> Any:
+def _content(config: Config, key: str, file: Path) -> Any:
     """Say in one line what a config's own code raises."""
     try:
-        return action()
+        return config.content(key)
     except Exception as error:  # whatever a config's expressions raise
         raise input_error_in(error) or InputError(f"{file}: {_first_line(_cause(error))}; check the bundle.") from error
+
+
+def _optional(config: Config, key: str, file: Path) -> Any:
+    return _content(config, key, file) if key in config else None
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -125,14 +123,15 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _framing(parser: ConfigParser, file: Path) -> Framing:
-    values = {key: _optional(parser, key, file) for key in FRAMING}
+def _framing(config: Config, file: Path) -> Framing:
+    # up to version 0.2 some stood in a section
+    values = {key: _optional(config, key if key in config else f"registration::{key}", file) for key in FRAMING}
     values |= {"center": values["center"] or "image", "axes": values["axes"] or "stored"}
     if (size := values["network_size"]) is not None:
         values["network_size"] = [int(n) for n in _numbers(size)]
         if min(values["network_size"], default=0) < 2:
             raise InputError(f"network_size is {size!r}; give a list of voxels, or null to leave them as they are.")
-    percentiles = _optional(parser, "percentiles", file)
+    percentiles = _optional(config, "percentiles", file)
     return Framing(**values) if percentiles is None else Framing(**values, percentiles=percentiles)
 
 

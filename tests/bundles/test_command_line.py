@@ -44,7 +44,8 @@ def test_training_from_another_folder_writes_to_its_output_folder_alone(
     assert not errors_in(ended) and "Traceback" not in ended.stderr and "terminating" not in ended.stderr
     assert listing(BUNDLES) == before
     assert sorted(os.listdir(tmp_path)) == ["run"]
-    assert sorted(os.listdir(tmp_path / "run")) == ["checkpoint.pt", "log.csv", "model.pt", "tensorboard"]
+    written = "bundle.json checkpoint.pt log.csv model.pt tensorboard"
+    assert sorted(os.listdir(tmp_path / "run")) == written.split()
     assert torch.load(tmp_path / "run" / "model.pt", weights_only=True)
 
 

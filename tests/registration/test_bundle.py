@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from toy_registration import toy_bundle
+from toy_registration import CentreOfMass, toy_bundle
 
+from common.collection.find import RECORD, Found
 from common.errors import InputError
+from common.files import write_json
+from common.io.weights import save_weights
 from common.registration.bundle import open_bundle
+from common.registration.region import Framing
 
 
 def test_a_bundle_says_how_images_are_brought_to_it(tmp_path: Path) -> None:
     bundle = open_bundle(toy_bundle(tmp_path / "toy", spacing=1.5, axes="RAS", percentiles=[1, 99]))
     assert (bundle.name, bundle.version, bundle.spatial_dims) == ("toy", "1.2.3", 3)
-    assert (bundle.spacing, bundle.axes) == ((1.5, 1.5, 1.5), "RAS")
-    assert (bundle.framing.crop_size, list(bundle.framing.percentiles)) == ("all", [1, 99])
+    framing = bundle.framing
+    assert (framing.spacing_for(3), framing.axes, framing.center) == ((1.5, 1.5, 1.5), "RAS", "image")
+    assert (framing.crop_size, list(framing.percentiles)) == ("all", [1, 99])
     assert not bundle.network.training and bundle.folder == tmp_path / "toy"
 
 
@@ -29,28 +34,50 @@ def test_the_json_twin_serves_too_and_settings_can_be_overridden(tmp_path: Path)
     config.with_suffix(".json").write_text(json.dumps(yaml.safe_load(config.read_text())))
     config.unlink()
     shutil.copy(folder / "models" / "model.pt", tmp_path / "other.pt")
-    bundle = open_bundle(folder, center="detect", checkpoint=str(tmp_path / "other.pt"), **{"registration#spacing": 2})
-    assert (bundle.framing.center, bundle.spacing, bundle.weights.name) == ("detect", (2.0,) * 3, "other.pt")
+    bundle = open_bundle(folder, center="detect", checkpoint=str(tmp_path / "other.pt"), spacing=2)
+    assert (bundle.framing.center, bundle.framing.spacing, bundle.weights.name) == ("detect", 2, "other.pt")
     assert open_bundle(folder).weights == folder / "models" / "model.pt"
 
 
-def test_an_older_bundle_without_the_block_takes_images_as_they_are(tmp_path: Path) -> None:
-    folder = toy_bundle(tmp_path / "toy")
+def without(folder: Path, *keys: str, **more: object) -> Path:
+    """Take settings out of the config of a bundle, and put ``more`` in."""
     file = folder / "configs" / "inference.yaml"
     config = yaml.safe_load(file.read_text())
-    del config["registration"]
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump({key: value for key, value in config.items() if key not in keys} | more))
+    return folder
+
+
+def test_a_bundle_that_says_nothing_of_space_takes_images_as_they_are(tmp_path: Path) -> None:
+    folder = without(toy_bundle(tmp_path / "toy"), "spacing", "axes", "center", "crop_size", "network_size")
     (folder / "configs" / "metadata.json").unlink()
     bundle = open_bundle(folder)
-    assert (bundle.spacing, bundle.axes, bundle.version) == (None, "stored", "unknown")
+    assert (bundle.framing, bundle.version) == (Framing(), "unknown")
+
+
+def test_a_bundle_of_version_0_2_is_opened(tmp_path: Path) -> None:
+    section = {"spacing": [1, 2, 3], "axes": "RAS"}
+    folder = without(toy_bundle(tmp_path / "toy"), "spacing", "axes", registration=section)
+    assert open_bundle(folder).framing == Framing(crop_size="all", spacing=[1, 2, 3], axes="RAS")
+
+
+def test_a_name_and_a_run_are_opened_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = toy_bundle(tmp_path / "bundles" / "toy")
+    assert open_bundle("toy").folder == open_bundle(Found(folder)).folder == folder
+    run, network = tmp_path / "run", {"_target_": "toy_registration.CentreOfMass", "map_name": "score"}
+    write_json(run / RECORD, {"folder": str(folder), "network_def": network})
+    save_weights(CentreOfMass(value=0.25), run / "model.pt")
+    bundle = open_bundle(run, center="detect")
+    assert (bundle.name, bundle.weights, bundle.framing.center) == ("toy", run / "model.pt", "detect")
+    assert bundle.network.channels[3] == "score" and bundle.network.value.item() == 0.25
+    shipped = str(folder / "models" / "model.pt")
+    assert open_bundle(run, checkpoint=shipped).network.value.item() == 0.5
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"registration": {"spacing": [1, 2], "axes": "RAS"}}, r"spacing is \[1, 2\]; give 3 lengths"),
-        ({"registration": {"spacing": -1, "axes": "RAS"}}, "spacing is -1"),
-        ({"registration": {"spacing": None, "axes": "LPS"}}, "axes is 'LPS'; give stored or RAS"),
+        ({"axes": "LPS"}, "axes is 'LPS'; give stored or RAS"),
         ({"network_def": {"_target_": "toy_registration.Missing"}}, "inference.yaml: .*Missing"),
         ({"network_def": {"_target_": "toy_registration.CentreOfMass", "dims": 3}}, "inference.yaml: .*dims"),
         ({"percentiles": [99, 1]}, r"percentiles is \[99, 1\]; give two numbers"),
@@ -70,8 +97,9 @@ def test_a_config_that_makes_no_sense_is_named(tmp_path: Path, setting: dict[str
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere: no such folder; give the folder of a bundle"):
+    with pytest.raises(InputError, match="nowhere: no bundle, run or package"):
         open_bundle(tmp_path / "nowhere")
+    (tmp_path / "configs").mkdir()
     with pytest.raises(InputError, match="no configs/inference.yaml or .json in it"):
         open_bundle(tmp_path)
     folder = toy_bundle(tmp_path / "toy")
