@@ -115,11 +115,15 @@ def transform_points(points_lps: np.ndarray, field: Field) -> np.ndarray:
     points = np.asarray(points_lps, dtype=float)
     if points.shape[-1] != field.dims:
         raise ValueError(f"Points of shape {list(points.shape)} do not lie in a {field.dims}D field.")
-    return points + _vectors_at(points.reshape(-1, field.dims), field).reshape(points.shape)
+    return points + _vectors_at(points.reshape(-1, field.dims), field, _values(field)).reshape(points.shape)
 
 
-def _vectors_at(points: np.ndarray, field: Field) -> np.ndarray:
-    values = torch.from_numpy(np.moveaxis(field.vectors, -1, 0).astype(np.float64))
+def _values(field: Field) -> torch.Tensor:
+    """The vectors as `_interpolate` takes them, (D, *spatial) float64."""
+    return torch.from_numpy(np.moveaxis(field.vectors, -1, 0).astype(np.float64))
+
+
+def _vectors_at(points: np.ndarray, field: Field, values: torch.Tensor) -> np.ndarray:
     vectors = np.empty_like(points)
     last = np.array(field.shape) - 1.0
     for part in _chunks(len(points)):
@@ -143,17 +147,18 @@ def invert_points(points_lps: np.ndarray, field: Field) -> tuple[np.ndarray, np.
     and then the error, ``|q + u(q) - p|``, stays large.
     """
     points = np.asarray(points_lps, dtype=float)
-    target = points.reshape(-1, field.dims)
-    found = target - _vectors_at(target, field)
-    error = found + _vectors_at(found, field) - target
+    target, values = points.reshape(-1, field.dims), _values(field)
+    found = target - _vectors_at(target, field, values)
+    error = found + _vectors_at(found, field, values) - target
     size, step = np.linalg.norm(error, axis=1), np.ones(len(target))
     limit = CONVERGED * min(np.linalg.norm(lps_frame(field.affine, field.dims)[0], axis=0))
+    active = np.arange(len(target))
     for _ in range(ITERATIONS):
-        active = np.flatnonzero((size > limit) & (step > SMALLEST_STEP))
+        active = active[(size[active] > limit) & (step[active] > SMALLEST_STEP)]
         if not len(active):
             break
         trial = found[active] - step[active, None] * error[active]
-        left = trial + _vectors_at(trial, field) - target[active]
+        left = trial + _vectors_at(trial, field, values) - target[active]
         left_size = np.linalg.norm(left, axis=1)
         better = left_size < size[active]
         step[active] *= np.where(better, np.minimum(1.5, 1 / step[active]), 0.5)
@@ -188,4 +193,4 @@ def jacobian_determinant(field: Field) -> np.ndarray:
 def resample_field(field: Field, shape: Sequence[int], affine: np.ndarray) -> Field:
     """Return the same motion on another grid: its vectors, interpolated; outside, the nearest ones."""
     points = grid_points(shape, affine)
-    return Field(_vectors_at(points.reshape(-1, field.dims), field).reshape(points.shape), affine)
+    return Field(_vectors_at(points.reshape(-1, field.dims), field, _values(field)).reshape(points.shape), affine)

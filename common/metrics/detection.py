@@ -6,7 +6,6 @@ from math import nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import distance_transform_edt
 
 from ..errors import InputError
 from .arrays import as_array, as_mask, same_shape
@@ -39,6 +38,8 @@ def border_band(label: ArrayLike, reach: float = BAND, mask: ArrayLike | None = 
     same_shape(label=values, mask=kept)
     if not reach >= 0:
         raise InputError(f"metrics: the band around borders reaches {reach} voxels; give 0 or more")
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
     border = np.zeros(values.shape, dtype=bool)
     for axis in range(values.ndim):
         low = (slice(None),) * axis + (slice(None, -1),)

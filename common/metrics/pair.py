@@ -7,7 +7,6 @@ from math import isnan, nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
 from .arrays import as_array, as_mask, same_shape
@@ -33,6 +32,8 @@ def warp_mask(mask: ArrayLike, ddf: ArrayLike) -> NDArray[np.float64]:
     Raises:
         InputError: if the field does not fit the mask.
     """
+    from scipy.ndimage import map_coordinates  # slow to import
+
     source, field = as_mask(mask), as_array(ddf)
     if field.shape != (source.ndim, *source.shape):
         raise InputError(f"metrics: a ddf of shape {list(field.shape)} does not fit a mask {list(source.shape)}")

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from ..errors import InputError
 from .arrays import as_array, same_shape
@@ -125,12 +124,16 @@ def _t_test(difference: NDArray) -> tuple[float, float]:
     mean = difference.mean()
     if _is_constant(difference):
         return (1.0, 0.0) if mean == 0 else (0.0, math.copysign(math.inf, mean))
+    from scipy import stats  # half a second, which who asks for other metrics need not wait
+
     effect_size = mean / difference.std(ddof=1)
     t = effect_size * math.sqrt(difference.size)
     return float(2 * stats.t.sf(abs(t), difference.size - 1)), float(effect_size)
 
 
 def _wilcoxon(difference: NDArray) -> float:
+    from scipy import stats
+
     return float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
 
 
@@ -138,6 +141,8 @@ def _bootstrap(difference: NDArray, seed: int, confidence: float, resamples: int
     mean = float(difference.mean())
     if _is_constant(difference):
         return mean, mean
+    from scipy import stats
+
     result = stats.bootstrap(
         (difference,),
         np.mean,

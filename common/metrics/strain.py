@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from ..errors import InputError
 
@@ -62,6 +61,8 @@ def carried(structure: NDArray, points: NDArray) -> NDArray:
         structure: (*spatial) mask, or shares from 0 to 1, in the reference frame.
         points: from `reference_points`; outside of the reference frame is none of it.
     """
+    from scipy.ndimage import map_coordinates  # slow to import
+
     share = np.zeros(points.shape[1:], np.float32)
     if not structure.any():
         return share

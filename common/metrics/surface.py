@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 # Up to this many point pairs the whole distance matrix is cheaper than two trees (measured in 2D and 3D).
 MATRIX_LIMIT = 2**20
@@ -60,5 +59,7 @@ def nearest_distances(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray
 
 
 def _by_tree(points: NDArray, targets: NDArray) -> NDArray:
+    from scipy.spatial import KDTree  # rarely needed, and slow to import
+
     tree = KDTree(targets.T, balanced_tree=False, compact_nodes=False)
     return tree.query(points.T)[0]

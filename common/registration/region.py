@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from ..errors import InputError
@@ -187,6 +186,8 @@ def detect_centre(moving: np.ndarray, fixed: np.ndarray, dims: int = 2) -> tuple
     Args:
         moving, fixed: one shape, their first ``dims`` axes in the plane (or volume) of registration.
     """
+    from scipy.ndimage import gaussian_filter  # slow to import, for who does not look for what moves
+
     energy = np.abs(min_max(fixed) - min_max(moving))
     energy = energy.mean(axis=tuple(range(dims, energy.ndim)))
     energy = gaussian_filter(energy, [0.04 * n for n in energy.shape])
