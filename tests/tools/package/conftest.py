@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.collection.receive import unpack
-from tools.package.__main__ import write
 from tools.package.contents import Package, make
+from tools.package.writing import write
 
 Isolated = Callable[..., subprocess.CompletedProcess]
 BLOCKER = """

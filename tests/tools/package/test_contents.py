@@ -16,13 +16,14 @@ from monai.bundle import ConfigParser, verify_metadata
 
 from common.collection.receive import SUMS, verify_folder
 from common.errors import InputError
-from tools.package.__main__ import main, write
+from tools.package.__main__ import main
 from tools.package.archive import zipped
 from tools.package.configs import packaged, strings
 from tools.package.contents import Package, make
 from tools.package.documents import packaged_metadata
 from tools.package.library import SOURCE
 from tools.package.names import zoo_name
+from tools.package.writing import write
 from tools.render import BUNDLES, bundle_names, results
 
 SCHEMA = Path(__file__).resolve().parents[2] / "shared" / "meta_schema.json"
@@ -198,19 +199,19 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     (path,) = tmp_path.glob("*.zip")
     assert path.name == "cardiac_cine_registration_vxm_mse_v0.3.0.zip" and not list(tmp_path.glob(".*"))
     verify_folder(tmp_path / "huggingface" / "cardiac_cine_registration_vxm_mse")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    main(["verify", str(path), "--sha256", digest])
-    assert digest in capsys.readouterr().out
-    with pytest.raises(InputError, match="not the file with SHA-256 0123; fetch it again"):
-        main(["verify", str(path), "--sha256", "0123"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["vxm_mse"], ["verify"], ["verify", "a.zip", "--output", "OUT"]])
+def test_packing_and_verifying_have_options_of_their_own(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["vxm_ms", "--output", "OUT"], "vxm_ms: no such bundle; choose of dfm_adacs"),
-        (["vxm_mse"], "--output is missing"),
-        (["verify"], "verify: give the zip or the folder"),
         (["verify", "OUT/none.zip"], "none.zip: no such file or folder"),
         (["verify", "OUT"], "OUT: no such file or folder"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,12 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.collection.receive import unpack
+from common.errors import InputError
 from common.io import load_weights
-from tools.package.__main__ import write
+from tools.package.__main__ import main
 from tools.package.contents import Package, make
 from tools.package.library import SOURCE
+from tools.package.writing import write
 from tools.render import BUNDLES, bundle_names, results
 
 Isolated = Callable[..., object]
@@ -127,6 +131,25 @@ def test_a_misspelt_override_is_refused(
     assert ended.stderr.splitlines()[-1] == (
         f"error: --{override}: no such setting in train.yaml; did you mean --{nearest}?"
     )
+
+
+def test_what_is_whole_is_verified_and_what_is_changed_is_not(
+    packages: dict[str, Package], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = write(packages["vxm_hetero"], tmp_path)[0]
+    folder = unpack(archive, tmp_path / "unpacked")
+    main(["verify", str(archive), str(folder)])
+    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        "whole, every file as its list says"
+    ] * 2
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    main(["verify", str(archive), "--sha256", digest.upper()])
+    for path, given in ((archive, "0123"), (folder, digest)):
+        with pytest.raises(InputError, match=f"not the file with SHA-256 {given}; fetch it again"):
+            main(["verify", str(path), "--sha256", given])
+    (folder / "configs" / "train.yaml").write_text("a: 1")
+    with pytest.raises(InputError, match=re.escape("configs/train.yaml")):
+        main(["verify", str(folder)])
 
 
 def test_it_is_found_from_within_its_configs(unpacked: dict[str, Path], isolated: Isolated) -> None:
