@@ -48,7 +48,7 @@ def checked(deformation: Any, estimator: Any, fixed: Tensor) -> Deformation:
     if not isinstance(ddf, Tensor):
         raise InputError(
             f"{name}: its forward returns a {type(deformation).__name__}, not a Deformation; "
-            "`return Deformation(ddf=field)` from common.interfaces."
+            f"`return Deformation(ddf=field)` from {__package__}.interfaces."
         )
     if is_tracing():  # where sizes are no numbers, and the network has been seen before
         return deformation

@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     from common.collection.find import need_repository
 
+    need_repository("ship")
     from .campaign.shipping import ship
 
-    need_repository("ship")
     ship(**vars(options))
 
 
