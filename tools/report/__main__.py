@@ -1,4 +1,7 @@
-"""``python -m tools.report --evaluations DIR [DIR ...] --output results/report.html``: compare evaluated methods."""
+"""Compare evaluated methods on one HTML page, and its table as CSV beside it and in the terminal.
+
+warpsure report --evaluations DIR DIR --trainings DIR DIR --dataset DATA --output results/report.html
+"""
 
 from __future__ import annotations
 
@@ -7,78 +10,68 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.data.prepared import read
 from common.errors import InputError, say_in_one_line
-from common.files import write_bytes
-
-from . import table, words
-from .comparisons import choose_reference
-from .evaluations import read_evaluations
-from .page import Report, render
-from .runs import read_runs
-from .truth import check_dataset, with_truth
-
-PROGRAM = "python -m tools.report"
+from common.options import Parser, add_dataset, add_output, program
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Compare evaluated methods on one HTML page, and its table as CSV beside it and in the terminal.",
-    )
-    described.add_argument(
-        "--evaluations",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="output folders of evaluate, one per method, all of the same data set and split",
-    )
-    described.add_argument(
-        "--runs", nargs="+", type=Path, default=[], metavar="DIR", help="output folders of training, for its curves"
-    )
-    described.add_argument(
-        "--dataset",
-        type=Path,
-        metavar="DIR",
-        help="the prepared data set: its licence, evaluated labels and known truth",
-    )
-    described.add_argument("--output", type=Path, required=True, metavar="FILE.html", help="the page to write")
-    described.add_argument("--title", help="the page's title")
-    described.add_argument(
-        "--reference",
-        metavar="NAME",
-        help="the method that the others are tested against (default: vxm_mse, else the first)",
-    )
+    described = Parser(program("report"), description=__doc__)
+    evaluations = "output folders of evaluate, one per method, all of the same data set and split"
+    described.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="DIR", help=evaluations)
+    trainings = "output folders of training, for its curves"
+    described.add_argument("--trainings", nargs="+", type=Path, default=[], metavar="DIR", help=trainings)
+    add_dataset(described, "the prepared data set: its licence, evaluated labels and known truth", required=False)
+    add_output(described, "the page to write, an .html", "FILE")
+    described.add_argument("--title", metavar="TEXT", help="the page's title")
+    against = "the method that the others are tested against (default: vxm_mse, else the first)"
+    described.add_argument("--against", metavar="NAME", help=against)
     return described
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the folders, write page and CSV, print the table and, as the last line, the page's path.
-
-    Raises:
-        InputError: an input is missing, damaged or of another data set; nothing is written then.
-    """
+    """Report from the command line."""
+    say_in_one_line()
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_args(given)
     if options.output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--output {options.output}: must end in .html.")
+    report(options, [*program("report").split(), *given])
+
+
+def report(options: argparse.Namespace, command: Sequence[str]) -> None:
+    """Read the folders, write page and CSV, print the table and, as the last line, the page's path.
+
+    Args:
+        options: of `parser`.
+        command: the call, that the page tells.
+
+    Raises:
+        InputError: an input is missing, damaged or of another data set; nothing is written then.
+    """
+    from common.data.prepared import read
+    from common.files import write_bytes
+
+    from . import table, words
+    from .comparisons import choose_reference
+    from .evaluations import read_evaluations
+    from .page import Report, render
+    from .runs import read_runs
+    from .truth import check_dataset, with_truth
+
     evaluations = read_evaluations(options.evaluations)
-    runs = read_runs(options.runs, [each.name for each in evaluations])
+    runs = read_runs(options.trainings, [each.name for each in evaluations])
     dataset = read(options.dataset) if options.dataset is not None else None
     if dataset is not None:
         check_dataset(dataset, evaluations)
         evaluations = with_truth(dataset, evaluations)
-    report = Report(evaluations, runs, dataset, options.title, options.reference, [*PROGRAM.split(), *given])
-    page = render(report)
+    page = render(Report(evaluations, runs, dataset, options.title, options.against, [*command]))
     write_bytes(options.output, page.encode())
     write_bytes(options.output.with_suffix(".csv"), table.to_csv(evaluations).encode())
-    print("\n".join(words.headline(evaluations, choose_reference(evaluations, options.reference))), end="\n\n")
+    print("\n".join(words.headline(evaluations, choose_reference(evaluations, options.against))), end="\n\n")
     print(table.to_text(table.build(evaluations)), end="\n\n")
     print(options.output)
 
 
 if __name__ == "__main__":
-    say_in_one_line()
-    main()
+    sys.exit(main())

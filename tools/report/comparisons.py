@@ -63,7 +63,7 @@ def choose_reference(evaluations: Sequence[Evaluation], name: str | None) -> Eva
     """
     names = [each.name for each in evaluations]
     if name is not None and name not in names:
-        raise InputError(f"--reference {name!r}: not among the evaluations: {', '.join(names)}.")
+        raise InputError(f"--against {name!r}: not among the evaluations: {', '.join(names)}.")
     wanted = name or DEFAULT_REFERENCE
     return next((each for each in evaluations if each.name == wanted), evaluations[0])
 

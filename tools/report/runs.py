@@ -35,7 +35,7 @@ def read_runs(folders: Sequence[Path], methods: Sequence[str] = ()) -> list[Run]
     for names in (by_method, [folder.resolve().name for folder in folders], [str(folder) for folder in folders]):
         if all(names) and len(set(names)) == len(names):
             return [read_run(folder, name) for folder, name in zip(folders, names, strict=True)]
-    raise InputError(f"--runs: {max(folders, key=list(folders).count)} is given twice.")
+    raise InputError(f"--trainings: {max(folders, key=list(folders).count)} is given twice.")
 
 
 def read_run(folder: Path, name: str) -> Run:

@@ -13,7 +13,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from common.data.prepared import Dataset, write
-from common.files import save_image
+from common.nifti import save_image
 
 METHODS = {"vxm_mse": (0.80, None), "vxm_hetero": (0.90, "log_variance"), "vxm_adacs": (0.87, "score")}
 DISTANCES = {"hd": 4.6, "hd95": 3.4, "asd": 1.2}

@@ -96,12 +96,12 @@ def test_the_same_folder_twice(folders: tuple[Path, Path], tmp_path: Path) -> No
 
 
 def test_unknown_reference(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    assert "vxm_mse, vxm_hetero" in refused(tmp_path, "--evaluations", *folders, "--reference", "tsm_mse")
+    assert "vxm_mse, vxm_hetero" in refused(tmp_path, "--evaluations", *folders, "--against", "tsm_mse")
 
 
 def test_run_without_log(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    assert "log.csv" in refused(tmp_path, "--evaluations", *folders, "--runs", tmp_path / "run")
+    assert "log.csv" in refused(tmp_path, "--evaluations", *folders, "--trainings", tmp_path / "run")
 
 
 def test_another_data_set(folders: tuple[Path, Path], make: SimpleNamespace, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def full(make: SimpleNamespace, evaluations: list[Path], tmp_path_factory: pytes
     """A report of everything there can be in one."""
     root = tmp_path_factory.mktemp("full")
     runs = [make.run(root / name / "train") for name in ("vxm_hetero", "vxm_adacs")]
-    report(root, "--evaluations", *evaluations, "--runs", *runs, "--dataset", make.dataset(root / "data"))
+    report(root, "--evaluations", *evaluations, "--trainings", *runs, "--dataset", make.dataset(root / "data"))
     return root
 
 
