@@ -25,7 +25,7 @@ demo: $(DEMO)/report.html
 
 $(DEMO)/report.html: $(DEMO)/vxm_mse/test/metrics.json $(DEMO)/vxm_hetero/test/metrics.json
 	$(RUN) -m tools.report --evaluations $(DEMO)/vxm_mse/test $(DEMO)/vxm_hetero/test \
-	  --runs $(DEMO)/vxm_mse/train $(DEMO)/vxm_hetero/train --dataset $(DEMO)/phantom --output $@
+	  --trainings $(DEMO)/vxm_mse/train $(DEMO)/vxm_hetero/train --dataset $(DEMO)/phantom --output $@
 
 $(DEMO)/%/test/metrics.json: $(DEMO)/%/train/finished
 	$(RUN) -m monai.bundle run evaluation --config_file bundles/$*/configs/evaluate.yaml \
