@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -127,21 +126,8 @@ def _framing(config: Config, file: Path) -> Framing:
     # up to version 0.2 some stood in a section
     values = {key: _optional(config, key if key in config else f"registration::{key}", file) for key in FRAMING}
     values |= {"center": values["center"] or "image", "axes": values["axes"] or "stored"}
-    if (size := values["network_size"]) is not None:
-        values["network_size"] = [int(n) for n in _numbers(size)]
-        if min(values["network_size"], default=0) < 2:
-            raise InputError(f"network_size is {size!r}; give a list of voxels, or null to leave them as they are.")
     percentiles = _optional(config, "percentiles", file)
     return Framing(**values) if percentiles is None else Framing(**values, percentiles=percentiles)
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    """A list of finite numbers; empty if it is none."""
-    try:
-        numbers = tuple(float(v) for v in value)
-    except (TypeError, ValueError):
-        return ()
-    return numbers if all(map(isfinite, numbers)) else ()
 
 
 def _device(name: str | torch.device | None) -> torch.device:

@@ -90,6 +90,11 @@ class Framing:
     def __post_init__(self) -> None:
         if self.axes not in ("stored", "RAS"):
             raise InputError(f"axes is {self.axes!r}; give stored or RAS.")
+        size = self.network_size
+        if size is not None and not (
+            isinstance(size, Sequence) and size and all(isinstance(n, int) and n > 1 for n in size)
+        ):
+            raise InputError(f"network_size is {size!r}; give a list of voxels, or null to leave them as they are.")
         try:
             low, high = map(float, self.percentiles)
         except (TypeError, ValueError):
