@@ -17,9 +17,10 @@ from itertools import product
 from typing import Any
 
 from common.errors import InputError, say_in_one_line
-from common.options import Parser, add_select, program
+from common.options import Parser, add_select, program, split_pairs
 from tools.baselines.__main__ import add_arguments, check
 from tools.baselines.settings import parse
+from tools.campaign.variants import write_variant
 
 FIGURES = ("dsc", "hd", "asd")
 
@@ -49,7 +50,8 @@ def tune(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     runs = [[*options.override, *each] for each in combinations(options.grid)]
     for each in runs:
         parse(import_module(f"tools.baselines.{options.name}").Settings, each)
-    results = [(name, _result(name, each, options)) for each in runs if (name := ",".join(sorted(each)) or "default")]
+    named = {write_variant(split_pairs("--override", each)): each for each in runs}
+    results = [(name, _result(name, each, options)) for name, each in named.items()]
     return sorted(results, key=lambda result: -result[1]["protocols"][options.select]["dsc"]["mean"])
 
 

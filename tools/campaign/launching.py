@@ -44,10 +44,15 @@ class LaunchFailed(InputError):
         self.log = log
 
 
+def bundle_folder(name: str) -> Path:
+    """The folder of the bundle that is called so, whether it is there or not."""
+    folders = [place / name for place in places()]
+    return next((folder for folder in folders if (folder / "configs").is_dir()), folders[-1])
+
+
 def config(bundle: str, name: str) -> Path:
-    """A config file of the bundle that is called so, whether it is there or not."""
-    folders = [place / bundle / "configs" for place in places()]
-    return next((folder for folder in folders if folder.is_dir()), folders[-1]) / name
+    """A config file of a bundle, whether it is there or not."""
+    return bundle_folder(bundle) / "configs" / name
 
 
 def bundle_call(action: str, files: Sequence[Path], values: Mapping[str, Any]) -> list[str]:

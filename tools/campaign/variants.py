@@ -43,15 +43,15 @@ class RunName(NamedTuple):
 
 
 class RowName(NamedTuple):
-    """What a row of a comparison is called; ``weights`` is None for those that the bundle has."""
+    """What a row of a comparison is called: a bundle, the kind of an ensemble of it, weights that are not its own."""
 
     bundle: str
-    kind: str = ""
+    kind: str | None = None
     weights: str | None = None
 
     def __str__(self) -> str:
-        kind = f"+{self.kind}" if self.kind else ""
-        return f"{self.bundle}{kind}" + ("" if self.weights is None else f"={self.weights}")
+        kind, weights = ("" if part is None else f"{sign}{part}" for sign, part in zip("+=", self[1:]))
+        return f"{self.bundle}{kind}{weights}"
 
 
 def as_text(value: Any) -> str:
@@ -105,5 +105,5 @@ def read_run(folder: Path) -> RunName:
 def read_row(text: str) -> RowName:
     """The parts of a row's name, whether there are such or not."""
     name, equals, weights = text.partition("=")
-    bundle, _, kind = name.partition("+")
-    return RowName(bundle, kind, weights if equals else None)
+    bundle, plus, kind = name.partition("+")
+    return RowName(bundle, kind if plus else None, weights if equals else None)

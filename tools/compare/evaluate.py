@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +10,25 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from common.data.pairing import pairs_of
 from common.data.prepared import Dataset
 from common.engines.evaluation_tables import PLAIN
 from common.errors import InputError
-from common.files import file_hash, write_bytes
+from common.files import file_hash
+from tools import baselines
 from tools.baselines import NAMES as BASELINES
-from tools.campaign.execution import of_dataset
-from tools.render import BUNDLES
+from tools.campaign.launching import (
+    LaunchFailed,
+    begin,
+    bundle_call,
+    config,
+    exclusive,
+    launch,
+    of_dataset,
+    of_pairing,
+    shared_settings,
+)
 from tools.report.tabular import read_csv
 
 from .ensembles import CONFIG
@@ -31,14 +39,6 @@ NO_MATTER = {"device", "batch_size"}  # overrides that change no figure but the 
 OWN = {"dataset_dir", "split", "pairing", "output_dir", "checkpoint", "batch_size", "device", "labels", "examples"}
 FIGURES = {*PLAIN, "image"}
 OF_ENSEMBLE = {"members", "passes", "dropout", "count", "choose", "seed"}
-
-
-class RowFailed(Exception):
-    """An evaluation that did not come about: the message is its log's last line, ``log`` the whole of it."""
-
-    def __init__(self, reason: str, log: Path | None = None) -> None:
-        super().__init__(reason)
-        self.log = log
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,22 @@ class Setting:
         """The overrides that change figures."""
         return {key: value for key, value in self.overrides.items() if key not in NO_MATTER}
 
+    @property
+    def pairing(self) -> str:
+        """Which pairs of the split."""
+        return self.overrides.get("pairing", "listed")
+
     @cached_property
     def ids(self) -> list[str]:
         """The pairs that are evaluated, in their order."""
-        return [pair["id"] for pair in pairs_of(self.dataset, self.split, self.overrides.get("pairing", "listed"))]
+        return [pair["id"] for pair in pairs_of(self.dataset, self.split, self.pairing)]
 
 
 def evaluated(row: Row, member: Member, setting: Setting) -> Path:
     """Return the folder of a member's evaluation, which is made unless it is there.
 
     Raises:
-        RowFailed: the weights are not there, or the evaluation did not finish.
+        InputError: the weights are not there; LaunchFailed: the evaluation did not finish.
     """
     _check(row, member)
     folder = setting.output / "rows" / row.slug / member.label
@@ -78,14 +83,11 @@ def evaluated(row: Row, member: Member, setting: Setting) -> Path:
 
 
 def _check(row: Row, member: Member) -> None:
-    """Raise RowFailed for weights that are not there."""
+    """Raise InputError for weights that are not there."""
     if member.weights is not None and not member.weights.is_file():
-        raise RowFailed(f"{member.weights}: no such file; train first, or give {row.key}=WEIGHTS.pt.")
+        raise InputError(f"{member.weights}: no such file; train first, or give {row.key}=WEIGHTS.pt.")
     if member.ensemble is not None:
-        try:
-            _ = member.ensemble.files
-        except InputError as error:
-            raise RowFailed(str(error)) from None
+        _ = member.ensemble.files
 
 
 def fits(folder: Path, row: Row, member: Member, setting: Setting) -> bool:
@@ -134,41 +136,25 @@ def _json(path: Path) -> dict:
 
 
 def _run(row: Row, member: Member, setting: Setting, folder: Path) -> None:
-    is_classical = row.method in BASELINES
-    command = baseline_call(row, setting, folder) if is_classical else bundle_call(row, member, setting, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").unlink(missing_ok=True)
-    write_bytes(folder / "overrides.json", json.dumps(_asked(member, setting)).encode())
-    log = folder / "log.txt"
-    with log.open("wb") as file:
-        status = execute(command, file)
-    if status or not (folder / "metrics.json").is_file():
-        lines = log.read_text(errors="replace").strip().splitlines() or [f"ended with status {status} and no word"]
-        raise RowFailed(lines[-1].removeprefix("error: "), log)
+    with exclusive(folder / "log.txt") as log:
+        if fits(folder, row, member, setting):
+            return  # another process was at it
+        log.truncate(0)
+        begin(folder, _asked(member, setting))
+        launch("evaluation", command(row, member, setting, folder), log)
+        if not (folder / "metrics.json").is_file():
+            raise LaunchFailed("evaluation", 0, Path(log.name))
 
 
-def execute(command: Sequence[str], log) -> int:
-    """Run a command in the repository's root, its output into the open file ``log``; return its status."""
-    return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=BUNDLES.parent, check=False).returncode
-
-
-def bundle_call(row: Row, member: Member, setting: Setting, folder: Path) -> list[str]:
-    """Return the command that evaluates weights, or an ensemble of them, by their bundle."""
-    config = BUNDLES / row.method / "configs" / ("evaluate.yaml" if member.ensemble is None else CONFIG)
-    known = yaml.safe_load(config.read_text("utf-8")).keys() - OWN - OF_ENSEMBLE
-    values = {key: value for key, value in member.settings.items() if key in known}  # those of the network
-    values |= {"dataset_dir": setting.dataset.root.resolve(), "split": setting.split, "output_dir": folder.resolve()}
+def command(row: Row, member: Member, setting: Setting, folder: Path) -> list[str]:
+    """Return what evaluates a classical method, weights, or an ensemble of them by their bundle."""
+    if row.method in BASELINES:
+        where = ["--dataset", str(setting.dataset.root.resolve()), "--split", setting.split]
+        where += [text for key, value in of_pairing(setting.pairing).items() for text in (f"--{key}", value)]
+        return [sys.executable, "-m", baselines.__name__, row.method, *where, "--output", str(folder.resolve())]
+    file = config(row.method, "evaluate.yaml" if member.ensemble is None else CONFIG)
+    values = shared_settings(file, member.settings, OWN | OF_ENSEMBLE) | of_dataset(row.method, setting.dataset.root)
+    values |= {"split": setting.split, "output_dir": folder.resolve()}
     values |= {"checkpoint": member.weights} if member.ensemble is None else member.ensemble.overrides
-    values |= of_dataset(row.method, setting.dataset.root)
-    if setting.pairs:
-        values["examples"] = json.dumps(list(setting.pairs))
-    values |= setting.overrides
-    given = [text for key, value in values.items() for text in (f"--{key}", str(value))]
-    return [sys.executable, "-m", "monai.bundle", "run", "evaluation", "--config_file", str(config), *given]
-
-
-def baseline_call(row: Row, setting: Setting, folder: Path) -> list[str]:
-    """Return the command that evaluates a classical method."""
-    where = ["--dataset", str(setting.dataset.root.resolve()), "--split", setting.split]
-    where += ["--pairing", setting.overrides["pairing"]] if "pairing" in setting.overrides else []
-    return [sys.executable, "-m", "tools.baselines", row.method, *where, "--output", str(folder.resolve())]
+    values |= {"examples": json.dumps(list(setting.pairs))} if setting.pairs else {}
+    return bundle_call("evaluation", [file], values | setting.overrides)

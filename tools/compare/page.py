@@ -32,6 +32,9 @@ class Failure:
     reason: str
     log: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.row}, {self.member} failed: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Comparison:

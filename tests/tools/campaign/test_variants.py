@@ -85,14 +85,15 @@ def test_other_folders_are_no_runs(folder: str) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("vxm_mse", ("vxm_mse", "", None)),
-        ("vxm_mse=a=b+c.pt", ("vxm_mse", "", "a=b+c.pt")),
+        ("vxm_mse", ("vxm_mse", None, None)),
+        ("vxm_mse=a=b+c.pt", ("vxm_mse", None, "a=b+c.pt")),
         ("vxm_weak+snapshot", ("vxm_weak", "snapshot", None)),
         (
             "vxm_weak+bootstrap=runs/share=0.9/seed_*/train/model.pt",
             ("vxm_weak", "bootstrap", "runs/share=0.9/seed_*/train/model.pt"),
         ),
-        ("vxm_mse=", ("vxm_mse", "", "")),
+        ("vxm_weak+=a", ("vxm_weak", "", "a")),
+        ("vxm_mse=", ("vxm_mse", None, "")),
     ],
 )
 def test_a_row_is_read_back(text: str, parts: tuple) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from common.data.pairs import PreparedPairs
 from common.data.prepared import Dataset, write
 from common.engines.evaluation_scores import examples_of, label_ranking, score_example
 from common.engines.evaluation_tables import about_evaluation, write_evaluation
-from common.files import save_image
 from common.metrics import LabelSparsification, mean_curves, pair_curves
-from tools.compare import __main__ as program
-from tools.compare import evaluate
+from common.nifti import save_image
+from tools.campaign import launching
+from tools.compare import comparing
 
 BEFORE = 60.0
 
@@ -148,7 +149,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Evaluations that only write what one would; the options of those that ran."""
     ran: list[dict[str, str]] = []
 
-    def execute(command: Sequence[str], log) -> int:
+    def call(command: Sequence[str], log: IO[str], variables: Mapping[str, str]) -> int:
         classical = "tools.baselines" in command
         start = command.index("tools.baselines") + 2 if classical else command.index("--config_file")
         options = {key.removeprefix("--"): each for key, each in zip(command[start::2], command[start + 1 :: 2])}
@@ -161,7 +162,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
             dsc, uncertain = json.loads(Path(file).read_text())
         ran.append(options | {"bundle": bundle})
         if dsc < 0:
-            log.write(b"much\nerror: x.pt: weights of another network.\n")
+            log.write("much\nerror: x.pt: weights of another network.\n")
+            log.flush()
             return 1
         if bundle in ("vxm_weak", "vxm_predictive"):
             write_labelled(options, bundle, dsc, uncertain or "members" in options)
@@ -169,14 +171,14 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
             write_pretended(options, bundle, dsc, uncertain)
         return 0
 
-    monkeypatch.setattr(evaluate, "execute", execute)
+    monkeypatch.setattr(launching, "call", call)
     return ran
 
 
 @pytest.fixture
 def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the page's figures, which take most of the time, to the tests of the page."""
-    monkeypatch.setattr(program, "render", lambda comparison: "")
+    monkeypatch.setattr(comparing, "render", lambda comparison: "")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from common.errors import InputError
 from tools.compare.rows import BASELINES, CLASSICAL, known_names, parse_rows
+from tools.render import combinations
 
 
 def test_baselines_come_first_then_architectures_and_methods_as_in_the_papers(made: dict, tmp_path: Path) -> None:
@@ -70,3 +71,18 @@ def test_what_cannot_be_compared_is_refused(made: dict, tmp_path: Path) -> None:
 
 def test_every_name_is_known_once() -> None:
     assert len(set(known_names())) == len(known_names())
+
+
+def test_rows_stand_in_the_order_of_the_recipes() -> None:
+    bundles = [name for name in known_names() if name not in BASELINES]
+    placed = [(a["order"], m["order"]) for a, m in (combinations()[name] for name in bundles)]
+    assert placed == sorted(placed) and len(set(placed)) == len(placed)
+    assert bundles[:3] == ["vxm_mse", "vxm_ncc", "vxm_mi"] and bundles[-1].startswith("dfm")
+
+
+def test_an_own_bundle_stands_below_those_of_the_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bundles" / "a_new_one" / "configs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    rows = parse_rows(["a_new_one", "dfm_adacs"])
+    assert [(row.name, row.group) for row in rows] == [("dfm_adacs", "DiffuseMorph"), ("a_new_one", "Other")]
+    assert rows[1].members[0].weights == tmp_path / "bundles" / "a_new_one" / "models" / "model.pt"
