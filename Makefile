@@ -16,7 +16,7 @@ BUNDLES := $(notdir $(wildcard bundles/*))
 BASELINES := undeformed demons elastix# ants too, where antspyx is installed
 JOBS   := 2# trainings at a time
 LABEL  := .venv-label# MONAI Label's environment
-LABEL_BUNDLES := vxm_hetero,vxm_hetero_disp# that its server knows
+LABEL_BUNDLES := vxm_hetero vxm_hetero_disp# that its server knows
 PORT   := 8000
 
 .PHONY: demo table test docs label test-label lint render clean

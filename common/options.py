@@ -49,9 +49,10 @@ def add_bundles(parser: Group, default: Sequence[str], told: str) -> None:
     parser.add_argument("--bundles", nargs="+", default=default, metavar=BUNDLES, help=what)
 
 
-def add_output(parser: Group, what: str, metavar: str = "DIR", required: bool = True, **more: Any) -> None:
-    """``--output``: where what a program makes is written, a DIR or a FILE."""
-    parser.add_argument("--output", type=Path, required=required, metavar=metavar, help=what, **more)
+def add_output(parser: Group, what: str, metavar: str = "DIR", default: Path | None = None) -> None:
+    """``--output``: where what a program makes is written, a DIR or a FILE; required without a default."""
+    required = default is None
+    parser.add_argument("--output", type=Path, default=default, required=required, metavar=metavar, help=what)
 
 
 def add_dataset(parser: Group, what: str = "a prepared data set", required: bool = True) -> None:

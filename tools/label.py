@@ -1,8 +1,8 @@
 """Start a MONAI Label server of our bundles, and say how to ask it.
 
-    python -m tools.label                                              # demo images, two bundles, our own app
-    python -m tools.label --studies FOLDER --bundles vxm_hetero_disp,mine.zip
-    python -m tools.label --app monaibundle --bundles vxm_hetero       # the app that comes with MONAI Label
+    warpsure label                                              # demo images, two bundles, our own app
+    warpsure label --studies FOLDER --bundles vxm_hetero_disp mine.zip
+    warpsure label --app monaibundle --bundles vxm_hetero       # the app that comes with MONAI Label
 
 The server answers this machine alone unless --host says otherwise, and asks nothing of the network. MONAI Label keeps
 a list of the images and their labels in the studies folder. A bundle is code: serve only bundles that you trust.
@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, say_in_one_line
-from common.io.images import ITK, NIFTI
-
-from .label_app.bundles import bundle_folders
+from common.io.formats import ITK, NIFTI
+from common.options import Parser, add_bundles, add_output, program
 
 APP = Path(__file__).parent / "label_app"
 ROOT = Path(__file__).parent.parent
 APPS = ("warpsure", "monaibundle")
+SERVED = ("vxm_hetero", "vxm_hetero_disp")  # where none are named
 SECONDS = 180  # that a server may take to start
 REASON = re.compile(r"InputError: (.*)|\[Errno \d+\] (.*)")  # in its log
 
@@ -41,7 +41,9 @@ REASON = re.compile(r"InputError: (.*)|\[Errno \d+\] (.*)")  # in its log
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start the server and wait until it ends; return its status."""
     say_in_one_line()
-    options = parse(arguments)
+    options = parser().parse_args(arguments)
+    from .label_app.bundles import bundle_folders
+
     folders = bundle_folders(options.bundles)
     if find_spec("monailabel") is None:
         raise InputError("monailabel is not installed; `make label` installs it, as requirements-label.txt says.")
@@ -66,28 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.terminate()
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        "python -m tools.label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's description."""
+    described = Parser(program("label"), description=__doc__)
+    images = "the folder of the images (default: a demo in --output)"
+    described.add_argument("--studies", type=Path, metavar="DIR", help=images)
+    add_bundles(described, SERVED, " ".join(SERVED))
+    described.add_argument("--app", choices=APPS, default=APPS[0], help="ours, or MONAI Label's own (default: ours)")
+    add_output(described, "where the app keeps its files (default: results/label)", default=Path("results/label"))
+    described.add_argument(
+        "--host", default="127.0.0.1", metavar="NAME", help="who may ask (default: this machine); 0.0.0.0 is everyone"
     )
-    parser.add_argument("--studies", type=Path, help="the folder of the images (default: a demo in --output)")
-    parser.add_argument(
-        "--bundles",
-        default="vxm_hetero,vxm_hetero_disp",
-        metavar="NAME,FOLDER,ZIP",
-        help="bundles with weights: of this repository, folders or packages (default: %(default)s)",
-    )
-    parser.add_argument("--app", choices=APPS, default=APPS[0], help="ours, or MONAI Label's own (default: warpsure)")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("results/label"),
-        help="where the app keeps its files (default: %(default)s)",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="who may ask: 0.0.0.0 is everyone (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
-    return parser.parse_args(arguments)
+    described.add_argument("--port", type=int, default=8000, metavar="N", help="of the server (default: 8000)")
+    return described
 
 
 def make_app(kind: str, folders: dict[str, Path], output: Path) -> Path:

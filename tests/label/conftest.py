@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,12 @@ class Server:
         return nib.load(path)
 
 
-def serve(app: str, bundles: str, studies: Path, output: Path) -> Server:
+def serve(app: str, bundles: Sequence[str], studies: Path, output: Path) -> Server:
     """Start ``python -m tools.label`` and wait until it says how to ask."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tools.label", "--app", app, "--bundles", bundles, "--port", str(port),
+    command = [sys.executable, "-m", "tools.label", "--app", app, "--bundles", *bundles, "--port", str(port),
                "--studies", str(studies), "--output", str(output)]  # fmt: skip
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(output / "cache")}
     process = subprocess.Popen(command, cwd=output.parent, env=env, stdout=subprocess.PIPE, text=True)
@@ -135,7 +135,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="session")
 def ours(studies: Path, packages: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Our app, with bundles in place and two packages whose libraries are not the repository's."""
-    bundles = ",".join(["vxm_hetero", "vxm_predictive", *packages])
+    bundles = ["vxm_hetero", "vxm_predictive", *packages]
     server = serve("warpsure", bundles, studies, tmp_path_factory.mktemp("ours") / "out")
     yield server
     stop(server)
@@ -144,9 +144,7 @@ def ours(studies: Path, packages: list[str], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def stock(studies: Path, packages: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """MONAI Label's own app, with every pretrained bundle in place, and two packages."""
-    server = serve(
-        "monaibundle", ",".join([*pretrained(), *packages]), studies, tmp_path_factory.mktemp("stock") / "out"
-    )
+    server = serve("monaibundle", [*pretrained(), *packages], studies, tmp_path_factory.mktemp("stock") / "out")
     yield server
     stop(server)
 

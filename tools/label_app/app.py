@@ -27,7 +27,7 @@ class WarpsureApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self.folders = bundle_folders(conf.get("models", ""))
+        self.folders = bundle_folders(conf.get("models", "").split(","))
         self.tuned = Path(app_dir) / "model"
         super().__init__(
             app_dir, studies, conf, name="Warpsure", version=conf.get("version", __version__),
