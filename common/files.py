@@ -16,10 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .lazy import attributes
-
-# of images: nibabel is imported where they are
-__getattr__ = attributes(__package__, dict.fromkeys(["UNREADABLE", "save_image", "save_nifti", "stored"], "nifti"))
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

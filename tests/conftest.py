@@ -17,7 +17,7 @@ from toy_task import make_task, prepare_task
 
 from common.data.prepared import Dataset, write
 from common.engines import SingleTrainer
-from common.files import save_image
+from common.nifti import save_image
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLES = ROOT / "bundles"

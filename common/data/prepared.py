@@ -18,7 +18,8 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..files import UNREADABLE, write_bytes
+from ..files import write_bytes
+from ..nifti import UNREADABLE
 from .names import SPLITS
 
 FORMAT = "warpsure-pairs/1"
@@ -65,8 +66,7 @@ def read(dataset_dir: str | Path) -> Dataset:
         raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
     if not path.is_file():
         raise InputError(
-            f"{path.parent}: no dataset.json, so not a finished prepared data set; "
-            "run `warpsure prepare` (again)"
+            f"{path.parent}: no dataset.json, so not a finished prepared data set; run `warpsure prepare` (again)"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

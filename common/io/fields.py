@@ -22,8 +22,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Field, affine_of, lps_frame
-from ..files import UNREADABLE, save_nifti
 from ..grids import RAS_TO_LPS, nifti_affine
+from ..nifti import UNREADABLE, save_nifti
 from .formats import FORMATS, ITK, NIFTI, TRANSFORMS
 from .itk_transforms import read_transform, read_vectors, write_transform
 

@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..files import UNREADABLE, save_image
 from ..grids import RAS_TO_LPS, nifti_affine, spacing_of
+from ..nifti import UNREADABLE, save_image
 from .dicom import is_dicom, read_series
 from .formats import DICOM, ITK, NIFTI, PICTURES
 from .itk_transforms import quiet_itk

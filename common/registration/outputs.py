@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import save_image, staged, write_bytes, write_json
+from ..files import staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
 from ..io.points import write_points
+from ..nifti import save_image
 from .outcome import Registration
 
 

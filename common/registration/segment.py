@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ..data import atlas, placing, prepared
 from ..errors import InputError
-from ..files import save_image, staged
+from ..files import staged
 from ..grids import spacing_of
 from ..io.images import MedicalImage, read_affine, read_image, stem
+from ..nifti import save_image
 from .case import Case, native_region
 from .grids import NetworkGrid
 from .inference import RegistrationInference

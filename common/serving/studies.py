@@ -9,9 +9,9 @@ from typing import Any
 import nibabel as nib
 
 from ..errors import InputError
-from ..files import UNREADABLE
 from ..io.formats import ITK, NIFTI
 from ..io.images import read_image, read_label
+from ..nifti import UNREADABLE
 from ..registration.case import Case
 
 LABELS = ("labels/final", "labels/original", "")

@@ -13,7 +13,7 @@ from common.data import prepared
 from common.data.atlas import Atlases, atlas_pairs, best_atlas, similarities
 from common.data.sides import sides_of
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 from common.similarity import squared_correlation
 
 SHAPE = (9, 12, 10)

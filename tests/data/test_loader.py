@@ -10,7 +10,7 @@ import torch
 
 from common.data import PairLoader, PreparedPairs, loader, prepared
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 
 COUNT = 7
 

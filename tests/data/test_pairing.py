@@ -11,7 +11,7 @@ import torch
 from common.data import PairLoader, PreparedPairs, prepared
 from common.data.pairing import pairs_of
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 
 LISTED = [("a", "b"), ("b", "c"), ("d", "a")]
 

@@ -11,7 +11,7 @@ import torch
 
 from common.data import PreparedPairs, prepared
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 
 
 def write_pairs(root: Path, sizes: list[tuple[int, ...]], labels: bool = True, seed: int = 0) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from common.data import prepared
 from common.data.prepared_check import find_problems
 from common.errors import InputError
-from common.files import save_image, stored
+from common.nifti import save_image, stored
 
 AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])
 

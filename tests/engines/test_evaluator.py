@@ -18,9 +18,9 @@ from common.engines.evaluation_scores import examples_of, score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.engines.validation import quick_metrics
 from common.errors import InputError
-from common.files import save_image
 from common.interfaces import Deformation
 from common.io import save_weights
+from common.nifti import save_image
 from common.spatial import warp
 
 SHIFT = (2.0, -1.0, 1.0)

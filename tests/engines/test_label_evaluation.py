@@ -17,9 +17,10 @@ from common.data.prepared import Dataset, write
 from common.engines.evaluation_scores import score_example
 from common.engines.evaluator import RegistrationEvaluator
 from common.errors import InputError
-from common.files import file_hash, save_image
+from common.files import file_hash
 from common.metrics import LABEL_CURVES, LabelSparsification, mean_squared_error, mutual_information, pair_curves
 from common.networks.channels import maps_of
+from common.nifti import save_image
 from common.spatial import warp
 
 SHAPE = (12, 11, 9)

@@ -10,8 +10,8 @@ import torch
 
 from common.errors import InputError
 from common.fields import Field, to_physical, to_voxels
-from common.files import save_image
 from common.io import read_field, write_field
+from common.nifti import save_image
 from common.spatial import warp
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from common.errors import InputError
 from common.fields import Field, lps_frame, to_physical, to_voxels
-from common.files import save_image
 from common.io import read_field, write_field
 from common.io.fields import FORMATS
+from common.nifti import save_image
 from common.physical import grid_points, jacobian_determinant, transform_points, warp_image
 
 FILES = [("nifti", "f.nii.gz"), ("nifti", "f.nii"), ("ants", "f.nii.gz"), ("itk", "f.h5"), ("itk", "f.tfm")]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from common.fields import Field, lps_frame
-from common.files import save_image
 from common.io import read_field, read_image, write_field
+from common.nifti import save_image
 from common.physical import grid_points, transform_points, warp_image
 
 ants = pytest.importorskip("ants", reason="antspyx is not installed")

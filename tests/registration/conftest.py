@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.files import save_image
+from common.nifti import save_image
 
 SPACING = (1.5, 2.0, 5.0)  # mm
 

@@ -13,11 +13,11 @@ from monai.bundle.properties import InferProperties
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
 from common.fields import to_voxels
-from common.files import save_image
 from common.grids import crop_affine, min_max
 from common.io import read_field, save_weights
 from common.networks import VoxelMorph
 from common.networks.registration import RegistrationNetwork
+from common.nifti import save_image
 from common.registration.inference import RegistrationInference
 from common.registration.pairs import PairsToRegister
 from common.registration.region import Framing

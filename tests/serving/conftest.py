@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from common.files import save_image
+from common.nifti import save_image
 
 AFFINE = np.array([[1.2, -0.5, 0.1, -30], [0.6, 1.1, -0.2, 12], [0.05, 0.3, 6, 40], [0, 0, 0, 1.0]])
 SHIFT = np.outer([5, 0, 0, 0], [0, 0, 0, 1])  # mm

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from common.data.prepared import Dataset, write
-from common.files import save_image
 from common.grids import crop_affine, crop_or_pad, min_max
+from common.nifti import save_image
 from common.registration.inference import RegistrationInference
 from common.registration.pairs import PairsToRegister
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.data.phantom import ensure_phantom
 from common.data.prepared import read
-from common.files import save_image
+from common.nifti import save_image
 
 ROLES = {"moving": "ED", "fixed": "ES"}
 

@@ -13,7 +13,7 @@ import pytest
 from common.data import prepared
 from common.data.prepared_check import find_problems
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 from tools.prepare.__main__ import main
 
 SPACING = (0.625, 0.625, 3.6)

@@ -16,7 +16,7 @@ from ignite.engine import Events
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 
 LEARNING_RATE, SMOOTH_WEIGHT = 1e-4, 0.01
 Batch = dict[str, Any]

@@ -10,10 +10,10 @@ import nibabel as nib
 import numpy as np
 
 from common.errors import InputError
-from common.files import UNREADABLE
 from common.grids import nifti_affine, same_grid
 from common.io import MedicalImage, read_frames, read_image, read_label, stem
 from common.io.images import NIFTI
+from common.nifti import UNREADABLE
 
 MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 

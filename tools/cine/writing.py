@@ -9,11 +9,12 @@ import nibabel as nib
 import numpy as np
 
 from common.fields import Field
-from common.files import save_nifti, stored, write_bytes
+from common.files import write_bytes
 from common.grids import RAS_TO_LPS
 from common.io import write_field
 from common.io.fields import FORMATS
 from common.metrics.strain import carried, reference_points
+from common.nifti import save_nifti, stored
 
 from .motion import Motion
 from .reading import Cine

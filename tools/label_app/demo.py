@@ -11,8 +11,9 @@ import torch
 
 from common.data import prepared
 from common.data.phantom import Settings, make_phantom
-from common.files import save_image, write_bytes
+from common.files import write_bytes
 from common.io import read_affine, read_image
+from common.nifti import save_image
 from common.spatial import warp
 
 SUBJECTS = 3

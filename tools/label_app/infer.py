@@ -15,9 +15,9 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import nn
 
 from common.errors import InputError
-from common.files import save_image
 from common.io import load_weights
 from common.io.fields import FORMATS, write_field
+from common.nifti import save_image
 from common.registration.bundle import version_of
 from common.registration.outcome import By, Registration
 from common.serving.refusal import refusal, refusing

@@ -9,8 +9,8 @@ import nibabel as nib
 import numpy as np
 
 from common.errors import InputError
-from common.files import UNREADABLE
 from common.grids import nifti_affine
+from common.nifti import UNREADABLE
 
 from .cases import Case, Result, Settings
 from .framing import Frame

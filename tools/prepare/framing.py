@@ -11,7 +11,7 @@ import numpy as np
 
 from common import grids as geometry
 from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
-from common.files import save_image
+from common.nifti import save_image
 
 from .volumes import BrokenInput, read_image, read_label
 

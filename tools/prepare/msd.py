@@ -16,7 +16,7 @@ from common import grids as geometry
 from common.data import placing
 from common.data.prepared import SPLITS, Dataset, Pairs
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 
 from .build import build
 from .cases import Case, Result, Settings, run_all

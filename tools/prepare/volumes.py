@@ -10,9 +10,9 @@ from scipy.ndimage import affine_transform
 
 from common.data.placing import Volume
 from common.errors import InputError
-from common.files import UNREADABLE
 from common.grids import nifti_affine, same_grid
 from common.io import images
+from common.nifti import UNREADABLE
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")

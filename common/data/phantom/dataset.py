@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 
 from ...errors import InputError
-from ...files import save_image
+from ...nifti import save_image
 from ..prepared import SPLITS, Dataset, read, write
 from . import mr, ultrasound
 from .settings import KINDS, MODALITIES, Settings

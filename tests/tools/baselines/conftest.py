@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.data.prepared import Dataset, write
-from common.files import save_image
+from common.nifti import save_image
 
 FRAGILE = """
 import ctypes, os, time

@@ -14,7 +14,7 @@ from PIL import Image
 from ring_cine import SCALES, ring
 
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 from common.registration.bundle import open_bundle
 from common.registration.case import Case
 from common.registration.register import register_case

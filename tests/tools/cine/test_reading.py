@@ -8,7 +8,7 @@ import pytest
 from ring_cine import ring
 
 from common.errors import InputError
-from common.files import save_image
+from common.nifti import save_image
 from tools.cine.reading import read_cine, read_reference_label
 
 Save = Callable[..., Path]
