@@ -9,17 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from common.collection.find import BUNDLES, find_bundle
 from common.errors import say_in_one_line
-from common.options import BUNDLE, program
+from common.options import BUNDLE, BUNDLES, Parser, program
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(
-        program("where"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    described.add_argument("bundle", nargs="?", metavar="NAME|FOLDER|RUN|ZIP", help=BUNDLE)
+    described = Parser(program("where"), description=__doc__)
+    described.add_argument("bundle", nargs="?", metavar=BUNDLES, help=BUNDLE)
     return described
 
 
@@ -27,12 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print one folder, or a line for each bundle."""
     say_in_one_line()
     options = parser().parse_args(arguments)
+    from common.collection.find import find_bundle, names
+
     if options.bundle is not None:
-        print(find_bundle(options.bundle).resolve())
+        print(find_bundle(options.bundle).folder.resolve())
         return
-    for folder in sorted(configs.parent for configs in BUNDLES.glob("*/configs")):
+    for name in names():
+        folder = find_bundle(name).folder
         has = "weights" if (folder / "models" / "model.pt").is_file() else "no weights"
-        print(f"{folder.name:<16} {has:<10}  {folder}")
+        print(f"{name:<16} {has:<10}  {folder}")
 
 
 if __name__ == "__main__":
