@@ -17,7 +17,8 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 def spacing_of(affine: Array) -> tuple[float, float, float]:
     """Return the voxel size (mm) along i, j, k of a (4, 4) affine."""
-    return tuple(float(s) for s in np.linalg.norm(np.asarray(affine)[:3, :3], axis=0))
+    i, j, k = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
+    return float(i), float(j), float(k)
 
 
 def with_spacing(affine: Array, spacing: Sequence[float]) -> Array:

@@ -17,6 +17,18 @@ UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, Va
 """What nibabel raises for a file that is no image, or not a whole one."""
 
 
+def load_nifti(path: str | Path) -> nib.Nifti1Pair:
+    """Open a NIfTI file; its voxels are read when they are asked for.
+
+    Raises:
+        any of `UNREADABLE`: no such file, or none of NIfTI.
+    """
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Pair):
+        raise ImageFileError(f"{type(image).__name__}, not NIfTI")
+    return image
+
+
 def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
     """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
     image = nib.Nifti1Image(stored(array), affine)

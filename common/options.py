@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        plain = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        plain: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
         super().__init__(*args, **plain | given)
 
 
@@ -43,7 +43,7 @@ def add_bundle(parser: Group, default: str | None = None, **more: Any) -> None:
     parser.add_argument("--bundle", default=default, required=default is None, metavar=BUNDLES, help=told, **more)
 
 
-def add_bundles(parser: Group, default: Sequence[str], told: str) -> None:
+def add_bundles(parser: Group, default: Sequence[str] | None, told: str) -> None:
     """``--bundles``: several of what ``--bundle`` takes; ``told`` is the default in words."""
     what = f"of each {BUNDLE} (default: {told})"
     parser.add_argument("--bundles", nargs="+", default=default, metavar=BUNDLES, help=what)

@@ -135,7 +135,7 @@ def _vectors_at(points: np.ndarray, field: Field, values: torch.Tensor) -> np.nd
 def outside(points_lps: np.ndarray, field: Field) -> np.ndarray:
     """Tell which points (..., D), in LPS mm, lie more than half a voxel off the field's grid, as (...)."""
     index = _indices(np.asarray(points_lps, dtype=float), field.affine, field.shape)
-    return ((index < -0.5) | (index > np.array(field.shape) - 0.5)).any(-1)
+    return np.asarray(((index < -0.5) | (index > np.array(field.shape) - 0.5)).any(-1))
 
 
 def invert_points(points_lps: np.ndarray, field: Field) -> tuple[np.ndarray, np.ndarray]:

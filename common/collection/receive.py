@@ -76,9 +76,9 @@ def verify_folder(folder: str | Path) -> Path:
                 raise InputError(f"{path}: a link or special file, which a package never holds; remove it")
         found |= {(here / name).relative_to(folder).as_posix() for name in names}
     _same_names(folder, found - {SUMS}, set(sums))
-    for path, digest in sums.items():
-        if file_hash(folder / path) != digest:
-            raise InputError(f"{folder / path}: not as {SUMS} says; fetch the package again")
+    for name, digest in sums.items():
+        if file_hash(folder / name) != digest:
+            raise InputError(f"{folder / name}: not as {SUMS} says; fetch the package again")
     return folder
 
 

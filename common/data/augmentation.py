@@ -60,10 +60,10 @@ class RandomDeformation:
         return Pair(
             moving=sample(pair.moving, moving, "bilinear"),
             fixed=sample(pair.fixed, fixed, "bilinear"),
-            moving_label=sample(pair.moving_label, moving, "nearest"),
-            fixed_label=sample(pair.fixed_label, fixed, "nearest"),
-            mask=sample(pair.mask, fixed, "nearest"),
-            moving_mask=sample(pair.moving_mask, moving, "nearest"),
+            moving_label=nearest(pair.moving_label, moving),
+            fixed_label=nearest(pair.fixed_label, fixed),
+            mask=nearest(pair.mask, fixed),
+            moving_mask=nearest(pair.moving_mask, moving),
         )
 
     def _affine(self, batch: int, size: torch.Size, generator: torch.Generator) -> Tensor:
@@ -80,7 +80,7 @@ class RandomDeformation:
     def _grid(self, affine: Tensor, size: torch.Size, generator: torch.Generator, device: torch.device) -> Tensor:
         """Sampling positions (B, *size, D)."""
         affine = affine.to(device)
-        points = identity_grid(size, device).flatten(2)
+        points = identity_grid(list(size), device).flatten(2)
         moved = (affine[:, :, :-1] @ points + affine[:, :, -1:]).unflatten(2, size)
         return (moved + normalised(self._bend(len(affine), size, generator, device))).movedim(1, -1)
 
@@ -106,8 +106,11 @@ def rotations(batch: int, dims: int, largest: float, generator: torch.Generator)
     return torch.linalg.matrix_exp(skew)
 
 
-def sample(image: Tensor | None, grid: Tensor, mode: str) -> Tensor | None:
+def nearest(labels: Tensor | None, grid: Tensor) -> Tensor | None:
+    """Labels, or a mask, at ``grid``, each from the nearest voxel; None if there are none."""
+    return None if labels is None else sample(labels, grid, "nearest")
+
+
+def sample(image: Tensor, grid: Tensor, mode: str) -> Tensor:
     """``image`` (B, 1, *spatial) at ``grid`` (B, *spatial, D), in its own kind of number."""
-    if image is None:
-        return None
     return F.grid_sample(image.float(), grid, mode=mode, align_corners=True).to(image.dtype)

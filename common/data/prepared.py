@@ -14,12 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
 from ..files import write_bytes
-from ..nifti import UNREADABLE
+from ..nifti import UNREADABLE, load_nifti
 from .names import SPLITS
 
 FORMAT = "warpsure-pairs/1"
@@ -126,7 +125,7 @@ def write(dataset: Dataset) -> None:
 def read_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a NIfTI file of a prepared set: (array, affine); raise InputError naming the file if it cannot be."""
     try:
-        image = nib.load(path)
+        image = load_nifti(path)
         return np.asanyarray(image.dataobj), image.affine
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); prepare the data set again") from error

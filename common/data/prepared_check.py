@@ -81,7 +81,7 @@ def _inspect(dataset: Dataset, name: str, key: str) -> File | str:
     file = File(array.shape, affine, flat.min(axis=0) == flat.max(axis=0))
     file.errors = _label_errors(array, dataset) if key in LABEL_KEYS else _image_errors(file, array, key)
     if key in LABEL_KEYS and dataset.evaluated_labels:
-        file.constant = ~np.isin(flat, dataset.evaluated_labels).any(axis=0)
+        file.constant = np.logical_not(np.isin(flat, dataset.evaluated_labels).any(axis=0))
         found = set() if file.errors else set(np.unique(array).tolist())
         file.missing = tuple(value for value in dataset.evaluated_labels if found and value not in found)
     return file

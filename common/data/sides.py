@@ -20,7 +20,8 @@ def is_between_subjects(pair: Pair) -> bool:
 
 def moving_subject(pair: Pair) -> str:
     """Return the subject of the moving image."""
-    return pair.get("moving_subject", pair["subject"])
+    fixed: str = pair["subject"]
+    return pair.get("moving_subject", fixed)
 
 
 def sides_of(dataset: Dataset, split: str) -> list[Side]:

@@ -23,7 +23,7 @@ import numpy as np
 from ..errors import InputError
 from ..fields import Field, affine_of, lps_frame
 from ..grids import RAS_TO_LPS, nifti_affine
-from ..nifti import UNREADABLE, save_nifti
+from ..nifti import UNREADABLE, load_nifti, save_nifti
 from .formats import FORMATS, ITK, NIFTI, TRANSFORMS
 from .itk_transforms import read_transform, read_vectors, write_transform
 
@@ -102,7 +102,7 @@ def read_field(path: str | Path) -> Field:
 
 
 def _read_nifti(path: Path) -> Field:
-    image = nib.load(path)
+    image = load_nifti(path)
     vectors, affine = np.asarray(image.dataobj), nifti_affine(image.header)
     shape, kind = vectors.shape, vectors.dtype.kind
     if len(shape) == 4 and shape[3] == 3 and kind == "f":

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
 from ..grids import RAS_TO_LPS, nifti_affine, spacing_of
-from ..nifti import UNREADABLE, save_image
+from ..nifti import UNREADABLE, load_nifti, save_image
 from .dicom import is_dicom, read_series
 from .formats import DICOM, ITK, NIFTI, PICTURES
 from .itk_transforms import quiet_itk
@@ -108,7 +107,7 @@ def read_affine(path: str | Path) -> np.ndarray:
         InputError: no such file, or unreadable.
     """
     try:
-        return nifti_affine(nib.load(path).header)
+        return nifti_affine(load_nifti(path).header)
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
 
@@ -179,7 +178,7 @@ def _reader(path: Path) -> Callable[[Path], tuple[np.ndarray, np.ndarray]]:
 
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = nib.load(path)
+    image = load_nifti(path)
     if image.get_data_dtype().fields:
         raise InputError(f"{path}: a colour image; convert it to one grey channel.")
     return np.asarray(image.dataobj), nifti_affine(image.header)
