@@ -1,4 +1,4 @@
-"""Write the bundles from their recipes: ``python -m tools.render``, or ``--check`` that they are as rendered.
+"""Write the bundles from their recipes, or ``--check`` that they are as rendered.
 
 A bundle is one architecture trained by one method. ``tools/recipes`` holds a fragment for each of them and
 the templates of a bundle's files; a bundle's weights and what was measured with them are not rendered.
@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import textwrap
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from common.collection.find import need_repository
-from common.errors import InputError
+from common.errors import InputError, say_in_one_line
+from common.options import Parser, add_output, program
 
 RECIPES = Path(__file__).parent / "recipes"
 BUNDLES = Path(__file__).parent.parent / "bundles"
@@ -205,12 +207,19 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's description."""
+    described = Parser(program("render"), description=__doc__)
+    check = "change nothing; fail if a file differs from its recipe"
+    described.add_argument("--check", action="store_true", help=check)
+    add_output(described, "the folder of bundles (default: the repository's)", default=BUNDLES)
+    return described
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Render all bundles, or report those that differ from their recipes."""
-    parser = argparse.ArgumentParser(prog="python -m tools.render", description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file differs from its recipe")
-    parser.add_argument("--output", type=Path, default=BUNDLES, help="the folder of bundles")
-    options = parser.parse_args(arguments)
+    say_in_one_line()
+    options = parser().parse_args(arguments)
     need_repository("render")
     stale = []
     for name, (architecture, method) in combinations().items():
@@ -223,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(content, "utf-8")
     for file in stale:
-        print(f"{file}: {'differs from its recipe; run `python -m tools.render`' if options.check else 'written'}")
+        print(f"{file}: {'differs from its recipe; run `warpsure render`' if options.check else 'written'}")
     return int(options.check and bool(stale))
 
 

@@ -15,15 +15,25 @@ import sys
 from collections.abc import Sequence
 
 from common.errors import say_in_one_line
-from common.options import Parser, add_dataset, add_output, add_overrides, add_seed, add_select, positive, program
+from common.options import (
+    Parser,
+    add_bundle,
+    add_dataset,
+    add_output,
+    add_overrides,
+    add_seed,
+    add_select,
+    positive,
+    program,
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = Parser(program("search"), description=__doc__)
     add_dataset(described, "a prepared data set with labels")
-    add_output(described, "where runs go", "RUNS")
-    described.add_argument("--bundle", required=True, metavar="NAME", help="what is trained")
+    add_output(described, "folder RUNS for the runs")
+    add_bundle(described)
     extent = described.add_mutually_exclusive_group()
     trials = "of all processes and calls together (default: 20)"
     extent.add_argument("--trials", type=positive, default=20, metavar="N", help=trials)
@@ -41,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Search from the command line; return 1 if a trial failed."""
     say_in_one_line()
     options = parser().parse_args(arguments)
+    from .campaign.launching import called
     from .campaign.searching import search
 
+    options.bundle = called(options.bundle)
     return search(**vars(options))
 
 

@@ -1,6 +1,6 @@
 """Put a bundle's trained weights into it, and what was measured with them where its documents take it from.
 
-    python -m tools.ship --runs RUNS --bundle vxm_hetero --grid GRID_RUNS --reference vxm_mse
+    warpsure ship --runs RUNS --bundle vxm_hetero --searched GRID_RUNS --against vxm_mse
 
 The weights are those of the first seed, and the figures are over all seeds of the variant. Render afterwards.
 """
@@ -12,20 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import say_in_one_line
-from common.options import Parser, add_select, program
+from common.options import Parser, add_bundle, add_select, program
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = Parser(program("ship"), description=__doc__)
     described.add_argument("--runs", type=Path, required=True, metavar="RUNS", help="the output folder of train-all")
-    described.add_argument("--bundle", required=True, metavar="NAME", help="what is shipped")
+    add_bundle(described)
     described.add_argument("--variant", metavar="V", help="its folder's name (default: the only one)")
-    described.add_argument("--grid", type=Path, metavar="RUNS", help="where its settings were searched")
+    described.add_argument("--searched", type=Path, metavar="RUNS", help="where its settings were searched")
     add_select(described)
     described.add_argument("--half", action="store_true", help="round the weights to half precision")
-    described.add_argument("--reference", metavar="NAME", help="the bundle that it is tested against, pair by pair")
-    described.add_argument("--reference-variant", metavar="V", help="the folder's name of its runs")
+    described.add_argument(
+        "--against", dest="reference", metavar="NAME", help="the bundle that it is tested against, pair by pair"
+    )
+    variant = "the folder's name of its runs (default: the only one)"
+    described.add_argument("--against-variant", dest="reference_variant", metavar="V", help=variant)
     return described
 
 
@@ -36,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from common.collection.find import need_repository
 
     need_repository("ship")
+    from .campaign.launching import called
     from .campaign.shipping import ship
 
+    options.bundle = called(options.bundle)
     ship(**vars(options))
 
 

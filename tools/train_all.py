@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import say_in_one_line
-from common.options import Parser, add_dataset, add_jobs, add_output, add_overrides, add_split, program
+from common.options import Parser, add_bundles, add_dataset, add_jobs, add_output, add_overrides, add_split, program
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = Parser(program("train-all"), description=__doc__)
     add_dataset(described, required=False)
-    add_output(described, "where runs go", "RUNS")
-    described.add_argument("--bundles", nargs="+", metavar="NAME", help="default: all")
+    add_output(described, "folder RUNS for the runs")
+    add_bundles(described, None, "all")
     described.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     add_overrides(described, "settings of every training")
     described.add_argument("--settings", type=Path, metavar="best.json", help="settings of each bundle, by a search")
@@ -42,13 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = described.parse_args(arguments)
     if options.dataset is None and not options.status:
         described.error("--dataset is missing")
-    from .campaign import training
+    from .campaign import launching, training
 
     if options.status:
         print(training.status(options.output, options.split))
         return 0
     setting = training.Setting(options.dataset, options.output, options.split, options.pairing, options.jobs)
-    what = options.bundles, options.seeds, options.override, options.settings, options.overlay
+    bundles = options.bundles and [launching.called(bundle) for bundle in options.bundles]
+    what = bundles, options.seeds, options.override, options.settings, options.overlay
     return training.train(*what, setting)
 
 

@@ -60,7 +60,7 @@ def test_a_grid_is_shown_without_what_its_runs_share(home: Path, finished: Make)
     finished("vxm_hetero", home / "runs")
     for weight in (0.01, 0.02):
         finished("vxm_hetero", home / "grid", smooth_weight=weight, max_epochs=6)
-    row = shipped(home, "--grid", str(home / "grid"))
+    row = shipped(home, "--searched", str(home / "grid"))
     assert row["grid"] == {"smooth_weight=0.01": 80.0, "smooth_weight=0.02": 80.5}
     assert row["grid_settings"] == {"max_epochs": 6} and row["select"] == "published/dsc"
 
@@ -70,12 +70,12 @@ def test_paired_tests_average_seeds_and_count_what_is_missing(home: Path, finish
         finished("vxm_hetero", home / "runs", seed)
         finished("vxm_mse", home / "runs", seed)
         finished("vxm_mse", home / "runs", seed, smooth_weight=0.04)
-    row = shipped(home, "--reference", "vxm_mse", "--reference-variant", "smooth_weight=0.04")
+    row = shipped(home, "--against", "vxm_mse", "--against-variant", "smooth_weight=0.04")
     tests = row["against"]["vxm_mse"]
     assert tests["published"]["pairs"]["difference"] == pytest.approx(1.5)
     assert tests["published"]["patients"]["n"] == 3
     assert (tests["standard"]["pairs"]["n"], tests["standard"]["pairs"]["dropped"]) == (5, 1)
-    assert "against" not in shipped(home, "--reference", "vxm_hetero")
+    assert "against" not in shipped(home, "--against", "vxm_hetero")
 
 
 def test_nothing_is_written_unless_all_is_well(home: Path, finished: Make) -> None:
@@ -84,7 +84,7 @@ def test_nothing_is_written_unless_all_is_well(home: Path, finished: Make) -> No
     table = other.folder(home / "runs") / "val" / "metrics.csv"
     table.write_text(table.read_text().replace("p3,", "p33,"))
     with pytest.raises(InputError, match="vxm_hetero and vxm_mse were evaluated on different pairs"):
-        shipped(home, "--reference", "vxm_mse")
+        shipped(home, "--against", "vxm_mse")
     (home / "runs" / "vxm_hetero" / "default" / "seed_1").mkdir()
     with pytest.raises(InputError, match="default/seed_1: unfinished; finish it"):
         shipped(home)

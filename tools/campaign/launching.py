@@ -20,7 +20,7 @@ from typing import IO, Any
 import yaml
 
 from common import errors
-from common.collection.find import places
+from common.collection.find import find_bundle, places
 from common.data import prepared
 from common.errors import InputError
 from common.files import write_json
@@ -53,6 +53,20 @@ def bundle_folder(name: str) -> Path:
 def config(bundle: str, name: str) -> Path:
     """A config file of a bundle, whether it is there or not."""
     return bundle_folder(bundle) / "configs" / name
+
+
+def called(given: str) -> str:
+    """The name of a bundle, by which its runs are kept, whether it is given by that or as a folder.
+
+    Raises:
+        InputError: for a folder that is no bundle, or one that is not found by its name.
+    """
+    if Path(given).name == given:
+        return given
+    found = find_bundle(given)
+    if found.checkpoint or found.folder.resolve() != config(found.folder.name, "train.yaml").parents[1].resolve():
+        raise InputError(f"{given}: runs are kept by the names of bundles; bring the bundle to {places()[0]}.")
+    return found.folder.name
 
 
 def bundle_call(action: str, files: Sequence[Path], values: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ def ship(
     runs: Path,
     bundle: str,
     variant: str | None,
-    grid: Path | None,
+    searched: Path | None,
     select: str,
     half: bool,
     reference: str | None,
@@ -42,7 +42,7 @@ def ship(
     check(bundle, {})
     seeds = seeds_of(bundle, variant, runs)
     content, about = weights(seeds[0], runs, half)
-    row = measured(seeds, runs, about["settings"], searched(bundle, grid, select) if grid else {})
+    row = measured(seeds, runs, about["settings"], scores_of(bundle, searched, select) if searched else {})
     if reference and reference != bundle:
         others = seeds_of(reference, reference_variant, runs)
         row["against"] = {reference: paired_tests(seeds, others, runs)}
@@ -51,7 +51,7 @@ def ship(
     write_bytes(BUNDLES / bundle / "models" / "model.pt", content)
     path = RECIPES / "results" / f"{bundle}.json"
     write_json(path, row)
-    print(f"{path}: seed {seeds[0].seed} of {len(seeds)} shipped; render the bundle: python -m tools.render")
+    print(f"{path}: seed {seeds[0].seed} of {len(seeds)} shipped; render the bundle: warpsure render")
 
 
 def measured(
@@ -63,7 +63,7 @@ def measured(
         runs: the seeds of one variant.
         output: where they are.
         trained: the settings of the training.
-        search: what `searched` gives, or nothing.
+        search: what `scores_of` gives, or nothing.
     """
     first, bundle = metrics(runs[0], output), runs[0].bundle
     own, rest = split_overrides(bundle, runs[0].overrides)
@@ -105,7 +105,7 @@ def split_overrides(bundle: str, overrides: Mapping[str, Any]) -> tuple[dict[str
     return {key: value for key, value in overrides.items() if key in own}, rest
 
 
-def searched(bundle: str, output: Path, select: str) -> dict[str, Any]:
+def scores_of(bundle: str, output: Path, select: str) -> dict[str, Any]:
     """The score of every variant, averaged over its seeds, and the settings that all of them share."""
     runs = [run for run in find(output, bundle) if not run.overlay]
     if not runs:

@@ -9,7 +9,7 @@ standard deviation over the draws, and what is drawn is 1.96 of them to each sid
 s the standard deviation of the area is 2 pi R s sqrt(exp(-k) I_1(k)) with k = (R / L)^2, and that of a thin ring's
 circumferential strain s / R times the same root: the tests compare with both.
 
-A band tells what the network's variance means for a curve; it is no confidence interval. `python -m tools.benchmark
+A band tells what the network's variance means for a curve; it is no confidence interval. `warpsure benchmark
 band` compares it with true errors on phantoms: those of the shipped networks correlate as L = 10.5 mm has it, and
 are two (vxm_hetero_disp) to five times (vxm_diff) as large as predicted. `Band.scale` multiplies s. Nor does the
 variance know of errors that all images share, more than half of circumferential strain's mean square there: motion

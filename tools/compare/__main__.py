@@ -33,10 +33,10 @@ def parser() -> argparse.ArgumentParser:
     add_output(described, "where compare.html, compare.csv and the evaluations go")
     described.add_argument("--runs", type=Path, metavar="RUNS", help="add the runs in RUNS/<bundle>/<variant>/seed_<k>")
     reference = "the row that the others are tested against (default: vxm_mse's first, else the first)"
-    described.add_argument("--reference", metavar="NAME", help=reference)
-    described.add_argument("--pairs", nargs="+", default=[], metavar="ID", help="the pairs to show")
+    described.add_argument("--against", dest="reference", metavar="NAME", help=reference)
+    described.add_argument("--show", dest="pairs", nargs="+", default=[], metavar="ID", help="the pairs to show")
     described.add_argument("--title", metavar="TEXT", help="the page's title")
-    add_overrides(described, "of the bundles' evaluate.yaml, such as device=cpu")
+    add_overrides(described, "settings of the bundles' evaluate.yaml, such as device=cpu")
     return described
 
 

@@ -61,10 +61,10 @@ def compare(
 def _check(reference: str | None, setting: Setting, rows: Sequence[Row]) -> None:
     names = [row.name for row in rows]
     if reference is not None and reference not in names:
-        raise InputError(f"--reference {reference!r}: not among the rows: {', '.join(names)}.")
+        raise InputError(f"--against {reference!r}: not among the rows: {', '.join(names)}.")
     if unknown := [each for each in setting.pairs if each not in setting.ids]:
         raise InputError(
-            f"--pairs {unknown[0]!r}: not in split {setting.split!r}, whose ids are like {setting.ids[0]!r}."
+            f"--show {unknown[0]!r}: not in split {setting.split!r}, whose ids are like {setting.ids[0]!r}."
         )
 
 

@@ -1,1 +1,1 @@
-"""Convert any source of image pairs to a prepared data set: ``python -m tools.prepare``."""
+"""Convert any source of image pairs to a prepared data set: ``warpsure prepare``."""

@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     add_output(described, "the page to write, an .html", "FILE")
     described.add_argument("--title", metavar="TEXT", help="the page's title")
     against = "the method that the others are tested against (default: vxm_mse, else the first)"
-    described.add_argument("--against", metavar="NAME", help=against)
+    described.add_argument("--against", dest="reference", metavar="NAME", help=against)
     return described
 
 
@@ -65,10 +65,10 @@ def report(options: argparse.Namespace, command: Sequence[str]) -> None:
     if dataset is not None:
         check_dataset(dataset, evaluations)
         evaluations = with_truth(dataset, evaluations)
-    page = render(Report(evaluations, runs, dataset, options.title, options.against, [*command]))
+    page = render(Report(evaluations, runs, dataset, options.title, options.reference, [*command]))
     write_bytes(options.output, page.encode())
     write_bytes(options.output.with_suffix(".csv"), table.to_csv(evaluations).encode())
-    print("\n".join(words.headline(evaluations, choose_reference(evaluations, options.against))), end="\n\n")
+    print("\n".join(words.headline(evaluations, choose_reference(evaluations, options.reference))), end="\n\n")
     print(table.to_text(table.build(evaluations)), end="\n\n")
     print(options.output)
 

@@ -165,15 +165,15 @@ def test_the_page_stands_alone_and_shows_the_pairs_that_are_asked_for(
     assert re.findall(r"Pair (pair\d\d): VoxelMorph", html) == ["pair12", "pair15"]
     assert '<table class="values sortable">' in html and 'data-value="81.0"' in html
     assert "1 · 10⁻⁴" not in html and "Sparsification curves. AUSE: vxm_hetero" in html
-    compare(acdc, tmp_path / "out", "--runs", runs, "--pairs", "pair13")
+    compare(acdc, tmp_path / "out", "--runs", runs, "--show", "pair13")
     assert re.findall(r"Pair (pair\d\d): VoxelMorph", (tmp_path / "out" / "compare.html").read_text()) == ["pair13"]
     assert [json.loads(each["examples"]) for each in pretended[4:]] == [["pair13"]] * 3
 
 
 def test_bad_options_are_one_line_before_any_work(acdc: Path, runs: Path, pretended: list, tmp_path: Path) -> None:
     refused = {
-        "--reference": ["--reference", "vxm_nothing"],
-        "--pairs": ["--pairs", "pair99"],
+        "--against": ["--against", "vxm_nothing"],
+        "--show": ["--show", "pair99"],
         "KEY=VALUE": ["--override", "device"],
         "no such row": ["vxm"],
     }
