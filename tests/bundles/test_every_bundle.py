@@ -13,10 +13,10 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from common.engines import SingleTrainer
-from tools.render import BUNDLES, bundle_names, recipes
+from common.engines import AlternatingTrainer, SingleTrainer
+from tools.render import BUNDLES, bundle_names, combinations, recipes
 
-KINDS = {"warped", "warped_label", "displacement"}
+KINDS = {"warped", "warped_label", "field", "inverse_field", "displacement", "jacobian", "seen"}
 
 
 def made_of(name: str, config: str, key: str, **overrides: object) -> object:
@@ -60,10 +60,10 @@ def ablations() -> list[tuple[str, str]]:
 def test_an_ablation_trains_by_its_one_override(method: str, override: str, make_trainer) -> None:
     key, _, value = override.removeprefix("--").partition(" ")
     setting = {key.replace("#", "::"): yaml.safe_load(value.strip('"'))}
-    losses = {}
+    losses, bundle = {}, {of["name"]: bundle for bundle, (_, of) in combinations().items()}[method]
     for name, settings in (("plain", {}), ("ablation", setting)):
-        trainer: SingleTrainer = make_trainer(f"vxm_{method}", max_epochs=1, batch_size=4, resume=False, **settings)
-        if method == "adacs":
+        trainer: SingleTrainer = make_trainer(bundle, max_epochs=1, batch_size=4, resume=False, **settings)
+        if isinstance(trainer, AlternatingTrainer):
             trainer.warm_up = (0, 0)
         trainer.run()
         losses[name] = trainer.state.output[0]["terms"]
