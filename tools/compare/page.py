@@ -82,7 +82,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             if cell.column.group != "Papers"
         },
         "script": unescaped((HERE / "sort.js").read_text(encoding="utf-8")),
-        "tests": list(comparison.tests.items()),
+        "tests": comparison.tests,
         "dataset": comparison.dataset,
         "published": comparison.published,
         "failures": comparison.failures,

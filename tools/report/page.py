@@ -41,7 +41,7 @@ def render(report: Report) -> str:
     Raises:
         InputError: the reference is not among the evaluations.
     """
-    return environment().get_template("template.html").render(_content(report))
+    return environment().get_template("report.html").render(_content(report))
 
 
 def environment(*folders: Path) -> jinja2.Environment:
