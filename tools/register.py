@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from common.errors import say_in_one_line
-from common.options import program
+from common.options import Parser, program
 from common.registration.program import add_arguments, run
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(program("register"), description=__doc__)
+    described = Parser(program("register"), description=__doc__)
     add_arguments(described)
     return described
 

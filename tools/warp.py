@@ -21,14 +21,12 @@ from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
 from common.io.formats import AXES, POINTS
-from common.options import add_output, program
+from common.options import Parser, add_output, program
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
-    described = argparse.ArgumentParser(
-        program("warp"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    described = Parser(program("warp"), description=__doc__)
     described.add_argument("field", type=Path, help="NAME_field.* of a registration, or of ITK, ANTs or Learn2Reg")
     described.add_argument("input", type=Path, help="image, label map, points or mesh")
     add_output(described, "the file to write", "FILE")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from common import options as shared
 from common.errors import InputError, say_in_one_line
@@ -28,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     shared.add_bundle(made)
     shared.add_output(made, "folder for the results")
     made.add_argument("--reference-frame", type=int, default=0, metavar="N", help="counted from 0 (default: 0)")
-    made.add_argument("--label", metavar="FILE", help="label map of the reference frame (of a 4D one, that frame)")
+    label = "label map of the reference frame (of a 4D one, that frame)"
+    made.add_argument("--label", type=Path, help=label)
     made.add_argument("--wall", type=int, metavar="VALUE", help="the label whose strain is wanted (default: none)")
     about = "the label whose centre strains are about (default: the wall)"
     made.add_argument("--cavity", type=int, metavar="VALUE", help=about)

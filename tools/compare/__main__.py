@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
-from common.options import Parser, add_dataset, add_output, add_overrides, add_split, program
+from common.options import Parser, add_dataset, add_output, add_overrides, add_split, positive, program
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("rows", nargs="*", metavar="ROW", help=rows)
     add_dataset(described)
     add_split(described)
-    described.add_argument("--members", type=int, default=8, metavar="N", help="of each ensemble (default: 8)")
+    described.add_argument("--members", type=positive, default=8, metavar="N", help="of each ensemble (default: 8)")
     add_output(described, "where compare.html, compare.csv and the evaluations go")
     described.add_argument("--runs", type=Path, metavar="RUNS", help="add the runs in RUNS/<bundle>/<variant>/seed_<k>")
     reference = "the row that the others are tested against (default: vxm_mse's first, else the first)"
