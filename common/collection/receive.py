@@ -65,7 +65,7 @@ def verify_folder(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     if not (folder / SUMS).is_file() or (folder / SUMS).stat().st_size > MOST_SUMS:
-        raise InputError(f"{folder}: no package: {SUMS} is missing; make one by `warpsure package`")
+        raise InputError(f"{folder}: no package: {SUMS} is missing; see `warpsure package`")
     sums, found = _listed(folder, (folder / SUMS).read_bytes()), set()
     for parent, folders, names in os.walk(folder):
         here = Path(parent)

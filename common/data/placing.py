@@ -81,7 +81,7 @@ def place(volume: Volume, size: Sequence[int], spacing: Sequence[float] | None, 
 
 
 def prepare(volume: Volume, preparation: Mapping[str, Any]) -> Placed:
-    """Bring an image of a file onto a prepared grid, in [0, 1]: what ``warpsure prepare msd`` does to every image."""
+    """Bring a file's image onto a prepared grid, in [0, 1], as ``warpsure prepare msd`` does."""
     placed = place(canonical(volume), preparation["size"], preparation["spacing"])
     low, high = preparation["percentiles"]
     return placed._replace(array=geometry.min_max(placed.array, (low, high), placed.inside))

@@ -65,7 +65,8 @@ def read(dataset_dir: str | Path) -> Dataset:
         raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
     if not path.is_file():
         raise InputError(
-            f"{path.parent}: no dataset.json, so not a finished prepared data set; run `warpsure prepare` (again)"
+            f"{path.parent}: no dataset.json, so not a finished prepared data set; "
+            "run `warpsure prepare`, or run it again if it was stopped"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -73,7 +74,10 @@ def read(dataset_dir: str | Path) -> Dataset:
         raise InputError(f"{path}: not readable as JSON ({error}); prepare the data set again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise InputError(f"{path}: format is {found!r}, expected {FORMAT!r}; prepare it with `warpsure prepare`")
+        raise InputError(
+            f"{path}: format is {found!r}, expected {FORMAT!r} of this version; "
+            "prepare the data set again with `warpsure prepare`"
+        )
     return _parse(path, content)
 
 

@@ -1,4 +1,4 @@
-"""``monai.bundle run inference``: register every pair of a run, and write what ``warpsure register`` writes."""
+"""``monai.bundle run inference``: each pair of a run, as by ``warpsure register``."""
 
 from __future__ import annotations
 

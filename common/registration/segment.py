@@ -28,7 +28,7 @@ class ImagesToSegment:
     """The images of a run, each with its atlas; iterating gives ``{"task": Task, "atlas": str, "nlcc": float}``.
 
     Give ``image`` and ``atlas_dir``, or ``dataset_dir`` and ``split``. An image of a file is brought to the atlases'
-    grid as ``warpsure prepare msd`` brought them: axes to RAS, resampled if they were, cropped or padded, normalised.
+    grid as they were: axes to RAS, resampled if they were, cropped or padded, normalised.
 
     Args:
         image: a volume of any orientation, spacing and size.

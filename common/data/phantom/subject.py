@@ -78,7 +78,7 @@ def make_subject(kind: str, size: tuple[int, ...], seed: int, index: int) -> tup
     shown_moving, shown_fixed = apply(in_moving, clean_moving, here), apply(in_fixed, clean_fixed, here)
     from_moving = apply(in_moving, clean_fixed, there)
     odd = np.maximum(np.abs(shown_fixed - clean_fixed), np.abs(from_moving - clean_fixed)) > VISIBLE
-    return Subject(
+    subject = Subject(
         kind=kind,
         group=anatomy.group,
         grid=grid,
@@ -91,7 +91,8 @@ def make_subject(kind: str, size: tuple[int, ...], seed: int, index: int) -> tup
         fixed_label=anatomy.label(there),
         non_correspondence=odd.astype(np.uint8),
         sigma=_sigma(noise, grid, ddf) if kind == "mr" else None,
-    ), noise
+    )
+    return subject, noise
 
 
 def _motion(rng: np.random.Generator, anatomy: mr.ShortAxis | ultrasound.Apical) -> ndarray:
