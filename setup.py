@@ -13,7 +13,7 @@ NAMES = {  # of the repository -> of the wheel; `common` itself names neither, a
     r"python -m tools\.(\w+)": lambda program: f"warpsure {program[1].replace('_', '-')}",
     r"(?<![\w./-])common(?=\.\w| import\b)": "warpsure",
     r"(?<![\w./-])tools(?=\.\w| import\b)": "warpsure.tools",
-    r"^import common$": "import warpsure as common",
+    r"\bimport common$": "import warpsure",
 }
 
 
