@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from common.data.prepared import Dataset
+from tools.campaign.launching import config
 
 from . import drawing, table, words
 from .columns import FURTHER
@@ -134,7 +135,8 @@ def headings(rows: Sequence[table.Row]) -> list[tuple[str, int]]:
 def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     """Return the call that makes an evaluation's folder."""
     members = [each["checkpoint"] for each in evaluation.summary.get("members") or ()]
-    config = f"bundles/{evaluation.summary['bundle']}/configs/{'ensemble_' * bool(members)}evaluate.yaml"
+    file = config(evaluation.summary["bundle"], f"{'ensemble_' * bool(members)}evaluate.yaml")
+    here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     overrides = {
         "dataset_dir": str(dataset.root) if dataset is not None else "DATASET",
         "split": str(evaluation.summary["split"]),
@@ -145,7 +147,7 @@ def _evaluate(evaluation: Evaluation, dataset: Dataset | None) -> str:
     }
     overrides |= _asked(evaluation.folder)
     given = [part for key, each in overrides.items() if each is not None for part in (f"--{key}", str(each))]
-    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", config, *given])
+    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluation", "--config_file", str(here), *given])
 
 
 def _asked(folder: Path) -> dict[str, str]:

@@ -161,7 +161,7 @@ def test_the_page_stands_alone_and_shows_the_pairs_that_are_asked_for(
     assert "&lt;Every&gt; method" in html and html.count("<script>") == 1
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", html)
     ids = re.findall(r'\bid="([^"]*)"', html)
-    assert len(set(ids)) == len(ids)
+    assert len(set(ids)) == len(ids) and set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
     assert re.findall(r"Pair (pair\d\d): VoxelMorph", html) == ["pair12", "pair15"]
     assert '<table class="values sortable">' in html and 'data-value="81.0"' in html
     assert "1 · 10⁻⁴" not in html and "Sparsification curves. AUSE: vxm_hetero" in html
