@@ -38,6 +38,15 @@ CONFIGS = (
     "logging.conf",
     "metadata.json",
 )
+KEYS = {  # that a recipe must have, and that it may have
+    "architectures": ("name title reference network field network_settings path smooth_factor training cost", "order"),
+    "methods": (
+        "name title reference what equations limits objective objective_settings trainer settings search cost",
+        "order architectures spatial_dims training extra_epochs augmentation images companion maps estimator_settings "
+        "network_settings ablations shows_weight",
+    ),
+}
+NAMES = {"architectures": r"[a-z]+", "methods": r"[a-z][a-z0-9_]*"}
 GIVES = {"displacement_log_variance": "the log variance of the displacement"}
 TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
     "docs/README.md": "README.md",
@@ -49,6 +58,21 @@ TEMPLATES = {f"configs/{name}": name for name in CONFIGS} | {
 def recipes(kind: str) -> list[dict[str, Any]]:
     """The fragments in ``tools/recipes/<kind>``, by name."""
     return [yaml.safe_load(path.read_text("utf-8")) for path in sorted((RECIPES / kind).glob("*.yaml"))]
+
+
+def check_recipe(kind: str, recipe: dict[str, Any]) -> None:
+    """Refuse a recipe that lacks a key, has one that is not known, or a name that no bundle can have.
+
+    Raises:
+        InputError: naming the key.
+    """
+    where, (required, optional) = f"tools/recipes/{kind}/{recipe.get('name')}.yaml", map(str.split, KEYS[kind])
+    if missing := [key for key in required if key not in recipe]:
+        raise InputError(f"{where}: no {', '.join(missing)}; docs/extending.md shows a whole recipe.")
+    if unknown := recipe.keys() - {*required, *optional}:
+        raise InputError(f"{where}: {min(unknown)}: no such key; known are {', '.join([*required, *optional])}.")
+    if not re.fullmatch(NAMES[kind], recipe["name"]):
+        raise InputError(f"{where}: name {recipe['name']!r}: give one like {NAMES[kind]}.")
 
 
 def combinations() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -168,7 +192,13 @@ def versions() -> dict[str, str]:
 
 
 def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, str]:
-    """The files of one bundle: path within the bundle -> content."""
+    """The files of one bundle: path within the bundle -> content.
+
+    Raises:
+        InputError: for a recipe that says too little, or what is not known.
+    """
+    check_recipe("architectures", architecture)
+    check_recipe("methods", method)
     environment = Environment(
         loader=FileSystemLoader(RECIPES / "base"),
         undefined=StrictUndefined,

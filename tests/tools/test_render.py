@@ -105,6 +105,26 @@ def test_a_document_has_no_overlong_line(name: str) -> None:
     assert max(map(len, lines)) <= 130  # one command is a little longer
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"limits": None}, "tools/recipes/methods/mse.yaml: no limits; docs/extending.md"),
+        ({"limit": "none"}, "tools/recipes/methods/mse.yaml: limit: no such key; known are name, title, .*, limits"),
+        ({"name": "my method"}, "tools/recipes/methods/my method.yaml: name 'my method': give one like"),
+        (
+            {"objective": "MSE", "companion": {"network": "Variance", "map": "score", "what": ""}},
+            "Variance: common.networks",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_rendered_is_one_line(change: dict, message: str) -> None:
+    architecture, mse = render.combinations()["vxm_mse"]
+    method = {key: value for key, value in (mse | change).items() if value is not None}
+    with pytest.raises(InputError, match=message) as raised:
+        render.render(architecture, method)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_class_is_found_by_its_name_or_its_module_and_else_named() -> None:
     assert render.class_of("networks", "unet.UNet").__name__ == "UNet"
     assert render.class_of("losses", "MSEObjective") is render.class_of("losses", "mse.MSEObjective")
