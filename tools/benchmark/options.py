@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from common.options import add_bundle, add_device, add_seed, positive, sizes
 from tools.cine.band import add_scale
@@ -59,6 +60,15 @@ def metrics(parser: argparse.ArgumentParser) -> None:
     _add_repeats(parser, 50)
 
 
+def start(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the parts of a registration from the command line."""
+    add_bundle(parser, "vxm_hetero_disp")
+    for side in ("moving", "fixed"):
+        parser.add_argument(f"--{side}", type=Path, metavar="FILE", help=f"{side} image (default: of a phantom)")
+    _add_repeats(parser, 5)
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="of each process (default: 1)")
+
+
 def training(parser: argparse.ArgumentParser) -> None:
     """Add the options of a step of VoxelMorph."""
     _add_steps(parser)
@@ -99,5 +109,6 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
     "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
+    "start": ("what `warpsure register` takes from the command to the files, part by part", start),
     "training": ("our VoxelMorph training step, against MONAI's, and the loader against the step", training),
 }
