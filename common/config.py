@@ -86,8 +86,8 @@ class Config:
         if isinstance(value, str):
             return self._text(_normal(value), waiting)
         if isinstance(value, list):
-            made = [(each, self._made_of(each, f"{id}::{i}", waiting)) for i, each in enumerate(value)]
-            return [content for each, content in made if not (_is_component(each) and content is None)]
+            contents = [(each, self._made_of(each, f"{id}::{i}", waiting)) for i, each in enumerate(value)]
+            return [content for each, content in contents if not (_is_component(each) and content is None)]
         if not isinstance(value, dict):
             return value
         if _is_component(value):
@@ -108,7 +108,7 @@ class Config:
             raise _Foreign
         found = {reference: self._content(reference[1:], waiting) for reference in REFERENCE.findall(text)}
         for reference in sorted(found, key=len, reverse=True):  # one may begin as another does
-            text = text.replace(reference, f"__local_refs['{reference[1:]}']")
+            text = text.replace(reference, f"__local_refs[{reference[1:]!r}]")
         code = compile(text[1:], "<string>", "eval")
         names = {name: self._imported(name) for name in _names(code) if name in self._imports or name in GLOBALS}
         return eval(code, {"__local_refs": {key[1:]: value for key, value in found.items()}, **names})
@@ -118,8 +118,8 @@ class Config:
         """Names that the config's import statements give: name -> its module, and what of it ("": the module)."""
         found = {}
         for text in _texts(self.raw):
-            if IMPORT.match(text):
-                statement = ast.parse(text[1:].strip()).body[0]
+            statement = ast.parse(text[1:].strip()).body[0] if IMPORT.match(text) else None
+            if isinstance(statement, ast.Import | ast.ImportFrom):
                 alias, source = statement.names[0], getattr(statement, "module", None)
                 found[alias.asname or alias.name] = (source, alias.name) if source else (alias.name, "")
         return found
@@ -162,7 +162,7 @@ def at(config: Any, id: str) -> Any:
 def put(config: dict[str, Any], id: str, value: Any) -> None:
     """Set what stands at ``id``; raise KeyError if what it belongs to is not there."""
     parent, _, name = _normal(id).rpartition("::")
-    place = at(config, parent) if parent else config
+    place: Any = at(config, parent) if parent else config
     place[int(name) if isinstance(place, list) else name] = value
 
 
@@ -187,10 +187,15 @@ def _component(made: dict[str, Any]) -> Any:
     target, disabled = made["_target_"], made.get("_disabled_", False)
     if disabled.strip().lower() == "true" if isinstance(disabled, str) else disabled:
         return None
-    found = locate(_ours(target)) if isinstance(target, str) else target
+    found = located(target) if isinstance(target, str) else target
     if not callable(found):
         raise _Foreign
     return found(**{key: value for key, value in made.items() if key not in NO_ARGUMENTS})
+
+
+def located(target: str) -> Any:
+    """The class or function that a dotted name leads to; None if there is none."""
+    return locate(_ours(target))
 
 
 def _ours(name: str) -> str:

@@ -7,11 +7,10 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import Parameter
-from pydoc import locate
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .config import load, put
+from .config import load, located, put
 from .errors import InputError
 from .options import WORDS
 
@@ -88,9 +87,10 @@ def is_loading() -> bool:
 
 def _frames() -> Iterator[FrameType]:
     """The calls that we are inside of, innermost first."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame := frame.f_back:
+    frame = sys._getframe(1).f_back
+    while frame is not None:
         yield frame
+        frame = frame.f_back
 
 
 def _bundle_call() -> tuple[list[str], dict[str, Any]]:
@@ -131,10 +131,11 @@ def _keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 def _arguments(config: Any) -> set[str]:
     """The parameters of a config's ``_target_``, those of its base classes included."""
-    target = locate(config["_target_"]) if isinstance(config, Mapping) and "_target_" in config else None
+    target = located(config["_target_"]) if isinstance(config, Mapping) and "_target_" in config else None
     if target is None:
         return set()
-    makers = [c.__init__ for c in target.__mro__ if "__init__" in vars(c)] if inspect.isclass(target) else [target]
+    classes = target.__mro__ if inspect.isclass(target) else ()
+    makers = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)] if classes else [target]
     parameters = [p for maker in makers for p in inspect.signature(maker).parameters.values()]
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     return {p.name for p in parameters if p.kind in named and p.name != "self"}
