@@ -103,7 +103,7 @@ def resample(array: Array, affine: Array, spacing: Sequence[float], order: int =
     return resampled, _scaled_affine(affine, shape, size, scale)
 
 
-def min_max(array: Array, percentiles: tuple[float, float] = (0.0, 100.0), inside: Array | None = None) -> Array:
+def min_max(array: Array, percentiles: Sequence[float] = (0.0, 100.0), inside: Array | None = None) -> Array:
     """Scale intensities to [0, 1] as float32 by the extremes (or percentiles) of the voxels ``inside``.
 
     A constant image becomes zero; so does what is not inside (padding).

@@ -117,6 +117,9 @@ class EnsembleNetwork(nn.Module):
         return super()._apply(fn, recurse)
 
 
+Registering = RegistrationNetwork | EnsembleNetwork
+
+
 def _own_weights(network: nn.Module) -> None:
     """Give ``network`` memory of its own: it may still refer to the members of another ensemble."""
     for tensor in network.state_dict(keep_vars=True).values():

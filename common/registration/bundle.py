@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
-from torch import nn
 
 from ..collection.find import Found, find_bundle
 from ..config import Config, load
@@ -18,6 +17,9 @@ from ..errors import InputError, input_error_in
 from ..io.weights import load_weights
 from ..overrides import override
 from .region import Framing
+
+if TYPE_CHECKING:
+    from ..networks.ensemble import Registering
 
 CONFIGS = ("inference.yaml", "inference.json")
 FRAMING = ("crop_size", "center", "network_size", "spacing", "axes")
@@ -36,7 +38,7 @@ class OpenBundle:
     """
 
     name: str
-    network: nn.Module
+    network: Registering
     spatial_dims: int
     framing: Framing
     folder: Path

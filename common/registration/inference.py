@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from monai.engines import SupervisedEvaluator
 from monai.inferers import Inferer
 from monai.utils.enums import CommonKeys as Keys
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from ..engines.inferer import BatchInferer
@@ -24,9 +24,12 @@ from ..physical import background, warp_image
 from .bundle import version_of
 from .outcome import By
 from .outputs import check_format, write_registration
-from .pairs import PairsToRegister
+from .pairs import Entries
 from .register import field_of, registration_of
 from .tasks import Task, tasks
+
+if TYPE_CHECKING:
+    from ..networks.ensemble import Registering
 
 
 class RegistrationInference(SupervisedEvaluator):
@@ -52,11 +55,13 @@ class RegistrationInference(SupervisedEvaluator):
         InputError: a network for other dimensions or without a path, or weights, input or output that cannot be used.
     """
 
+    network: Registering
+
     def __init__(
         self,
         device: str | torch.device,
-        network: nn.Module,
-        dataset: PairsToRegister,
+        network: Registering,
+        dataset: Entries,
         output_dir: str | Path,
         checkpoint: str | Path | None = None,
         inferer: Inferer | None = None,
@@ -91,7 +96,7 @@ class RegistrationInference(SupervisedEvaluator):
         self.channels: tuple[str, ...] = network.channels
         self.add_event_handler(Events.ITERATION_COMPLETED, self._write)
 
-    def run(self, global_epoch: int = 1) -> None:
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI's own evaluators
         """Register all cases and say where the files are."""
         self.files.clear()
         with tqdm(total=self.state.epoch_length, desc="registering", unit="pair", disable=None) as self._bar:
@@ -108,7 +113,8 @@ class RegistrationInference(SupervisedEvaluator):
         return batch["task"].image.to(device, non_blocking=non_blocking), None
 
     def _write(self, engine: Engine) -> None:
-        self.files += self.write(engine.state.batch, engine.state.output[Keys.PRED])
+        batch, output = (cast("dict[str, Any]", each) for each in (engine.state.batch, engine.state.output))
+        self.files += self.write(batch, output[Keys.PRED])
         self._bar.update()
 
     def write(self, batch: dict[str, Any], pred: Tensor) -> list[Path]:

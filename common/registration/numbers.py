@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import file_hash
+from ..interfaces import needed
 from ..io.images import MedicalImage
 from ..metrics.image import mean_squared_error, mutual_information, nlcc
 from ..physical import grid_points, sample
@@ -28,7 +29,7 @@ UNITS = {
 
 def about(found: Registration) -> dict[str, Any]:
     """Say what was registered, by what, and on which grids."""
-    by, frames = found.by, found.case.frames
+    by, frames = needed(found.by, "name of what registered"), found.case.frames
     return {
         "bundle": {"name": by.name, "version": by.version, "weights_sha256": _hashes(by.weights)},
         "versions": {"python": sys.version.split()[0]}

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..carry import carry_image, carry_points
 from ..fields import Field
+from ..interfaces import needed
 from ..io.given import image_of, label_of
 from ..io.images import MedicalImage
 from ..io.points import Points, points_of
@@ -118,7 +119,7 @@ class Registration:
 
         The field pulls the image, so that its points go the inverse way.
         """
-        places = self.case.points.lps.copy()
+        places = needed(self.case.points, "point").lps.copy()
         places[:, : self.field.dims], residual = invert_points(places[:, : self.field.dims], self.field)
         return places, residual
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..data import prepared
 from ..errors import InputError
 from .api import case_of_files
 from .case import Case, case_of_pair
 from .region import Framing
+
+
+class Entries(Protocol):
+    """What a run goes through: entries that hold a case, in the region that ``framing`` gives."""
+
+    spatial_dims: int
+    framing: Framing
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """One after the other."""
+        ...
 
 
 class PairsToRegister:

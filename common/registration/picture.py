@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -24,8 +25,6 @@ FOLDED = "#000000"
 GRID = "grid, p + u(p)"
 VOLUME = (0.25, 4.0)  # of the Jacobian determinants shown
 LINES = 28  # of the grid, along the longer side
-SETTINGS = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 9.5,
-            "axes.titleweight": "bold", "xtick.labelsize": 8, "axes.linewidth": 0.6}  # fmt: skip
 MAPS = {
     "uncertainty_mm": ("uncertainty of u", "standard deviation along an axis, mm", "viridis"),
     "log_variance": ("log variance of intensity", "log σ², high: noisy", "viridis"),
@@ -48,11 +47,25 @@ class Panel:
 def draw(found: Registration) -> bytes:
     """Return the picture as a PNG."""
     view = choose_view(found)
-    with matplotlib.rc_context(SETTINGS):
+    with _style():
         figure = _figure(found, view)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context(
+        {
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],
+            "font.size": 9,
+            "axes.titlesize": 9.5,
+            "axes.titleweight": "bold",
+            "xtick.labelsize": 8,
+            "axes.linewidth": 0.6,
+        }
+    )
 
 
 def _figure(found: Registration, view: View) -> Figure:
@@ -88,7 +101,8 @@ def _panel(figure: Figure, place: tuple[int, float, float], panel: Panel, view: 
 
 def _share(figure: Figure, inches: tuple[float, float]) -> tuple[float, float]:
     """Inches as parts of the figure."""
-    return tuple(float(part / whole) for part, whole in zip(inches, figure.get_size_inches(), strict=True))
+    width, height = figure.get_size_inches()
+    return float(inches[0] / width), float(inches[1] / height)
 
 
 def _images(found: Registration, view: View) -> list[Panel]:

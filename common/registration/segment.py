@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import atlas, placing, prepared
 from ..errors import InputError
@@ -20,8 +20,11 @@ from .case import Case, native_region
 from .grids import NetworkGrid
 from .inference import RegistrationInference
 from .maps import numbered
-from .region import Region
+from .region import Framing, Region
 from .tasks import Task
+
+if TYPE_CHECKING:
+    from ..networks.ensemble import Registering
 
 
 class ImagesToSegment:
@@ -45,7 +48,7 @@ class ImagesToSegment:
         InputError: neither an image nor a data set, no atlases, or files that cannot be used.
     """
 
-    spatial_dims = 3
+    spatial_dims, framing = 3, Framing()
 
     def __init__(
         self,
@@ -131,8 +134,8 @@ class ImagesToSegment:
         """Say so if voxels differ in size from the atlases', whose set was not resampled."""
         theirs = spacing_of(read_affine(self.atlas_set.root / self.candidates[0]["image"]))
         if not np.allclose(spacing_of(affine), theirs, rtol=0.1):
-            ours, theirs = ("x".join(f"{s:.3g}" for s in spacing) for spacing in (spacing_of(affine), theirs))
-            print(f"warning: {path}: voxels of {ours} mm, but the atlases' are {theirs} mm and nothing is resampled; "
+            ours, other = ("x".join(f"{s:.3g}" for s in spacing) for spacing in (spacing_of(affine), theirs))
+            print(f"warning: {path}: voxels of {ours} mm, but the atlases' are {other} mm and nothing is resampled; "
                   "prepare the data set with --spacing.")  # fmt: skip
 
 
@@ -165,7 +168,7 @@ class AtlasSegmentation(RegistrationInference):
     """
 
     def __init__(
-        self, device: str | torch.device, network: nn.Module, dataset: ImagesToSegment, *args: Any, **more: Any
+        self, device: str | torch.device, network: Registering, dataset: ImagesToSegment, *args: Any, **more: Any
     ) -> None:
         classes = getattr(network, "num_classes", None)
         if classes is None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import InputError
 from ..grids import min_max, spacing_of
+from ..interfaces import needed
 from ..io.images import MedicalImage
 from .case import Case, to_batch
 from .grids import NetworkGrid
 from .region import Framing, Region
+
+if TYPE_CHECKING:
+    from ..networks.ensemble import Registering
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +83,9 @@ class Task:
         return self.grid.back(self.stacked(maps))
 
 
-def tasks(network: nn.Module, framing: Framing, cases: Iterable[Case], slice_axis: int | None = None) -> Iterator[Task]:
+def tasks(
+    network: Registering, framing: Framing, cases: Iterable[Case], slice_axis: int | None = None
+) -> Iterator[Task]:
     """Bring each case to the network.
 
     Fixed images on one grid that follow each other with one moving image (a cine) are seen in one region, chosen by
@@ -104,13 +111,13 @@ def _ground(case: Case) -> tuple:
     return id(case.moving), id(case.label), fixed.array.shape, fixed.affine.tobytes(), id(case.prepared)
 
 
-def _prepared(network: nn.Module, case: Case) -> Task:
-    shown, dims = case.prepared, network.spatial_dims
+def _prepared(network: Registering, case: Case) -> Task:
+    shown, dims = needed(case.prepared, "prepared pair"), network.spatial_dims
     grid = NetworkGrid.over(case.fixed, dims, slice_axis=2 if dims == 2 and case.fixed.array.ndim == 3 else None)
     return Task(case, grid, shown.region, _input(network, case, shown.image, shown.label))
 
 
-def _alike(network: nn.Module, framing: Framing, cases: Sequence[Case], slice_axis: int | None) -> Iterator[Task]:
+def _alike(network: Registering, framing: Framing, cases: Sequence[Case], slice_axis: int | None) -> Iterator[Task]:
     first, dims = cases[0], network.spatial_dims
     grid = NetworkGrid.over(first.fixed, dims, framing.spacing_for(dims), framing.axes, slice_axis)
     moving, covered = _brought(grid, first.moving)
@@ -159,12 +166,13 @@ def _seen(values: np.ndarray, image: MedicalImage, where: str) -> np.ndarray:
     return values
 
 
-def _input(network: nn.Module, case: Case, image: Tensor, label: Tensor | None) -> Tensor:
+def _input(network: Registering, case: Case, image: Tensor, label: Tensor | None) -> Tensor:
     """What ``network`` takes: ``image``, and for one of three inputs the moving label, zeros without one."""
     if getattr(network, "inputs", 2) == 2:
         return image
     label = torch.zeros_like(image[:, :1]) if label is None else label
-    low, high, classes = int(label.min()), int(label.max()), network.num_classes
+    low, high = int(label.min()), int(label.max())
+    classes = needed(network.num_classes, "number of classes")
     if low < 0 or high >= classes:
         value = low if low < 0 else high
         raise InputError(

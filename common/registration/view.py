@@ -67,7 +67,8 @@ def choose_view(found: Registration) -> View:
         index = _most_telling(found, across)
         turns, letters = _turns(fixed.affine, across)
     whole = View(across, index, turns, (slice(None), slice(None)), (1.0, 1.0), letters)
-    spacing = tuple(fixed.spacing[axis] for axis, _ in turns)
+    (rows, _), (columns, _) = turns
+    spacing = fixed.spacing[rows], fixed.spacing[columns]
     return View(across, index, turns, _box(whole.of(seen)), spacing, letters)
 
 
@@ -99,4 +100,4 @@ def _box(seen: np.ndarray) -> tuple[slice, slice]:
         low, high = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, seen.shape[axis])
         margin = (high - low) // 10
         box.append(slice(max(low - margin, 0), high + margin))
-    return tuple(box)
+    return box[0], box[1]
