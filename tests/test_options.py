@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from common.options import (
     split_pairs,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 LINES = [*parsers()]
 WHERE: dict[str, dict[str, argparse.Action]] = defaultdict(dict)
 for _line, _parser in parsers().items():
@@ -73,6 +76,15 @@ def test_a_command_line_takes_no_abbreviations_and_nothing_that_is_gone(line: st
     parser = parsers()[line]
     assert not parser.allow_abbrev
     assert not set(GONE) & set(options_of(parser)) and set(GONE.values()) <= set(WHERE)
+
+
+def test_no_text_names_an_option_that_is_gone() -> None:
+    folders = [ROOT / name for name in ("common", "tools", "docs")]
+    endings = ("py", "md", "html", "yaml")
+    texts = [path for folder in folders for ending in endings for path in folder.rglob(f"*.{ending}")]
+    old = re.compile(rf"(?<![\w-])({'|'.join(GONE)})(?![\w-])")
+    assert not [f"{path}: {found[0]}" for path in [ROOT / "Makefile", ROOT / "README.md", *texts]
+                for found in old.finditer(path.read_text("utf-8"))]  # fmt: skip
 
 
 def test_an_old_or_shortened_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

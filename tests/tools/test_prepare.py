@@ -232,7 +232,8 @@ def test_msd_axes_are_turned_to_ras_with_the_world_in_place(tmp_path: Path) -> N
     image[11, 7, 4] = 1
     save(tmp_path / "raw/imagesTr/toy_000.nii.gz", image, flipped)
     save(tmp_path / "raw/labelsTr/toy_000.nii.gz", (image > 0).astype(np.uint8), flipped)
-    options = ("--source", tmp_path / "raw", "--output", tmp_path / "out", "--fractions", "1,0,0", "--percentiles", "0,100")
+    options = ("--source", tmp_path / "raw", "--output", tmp_path / "out")
+    options += ("--fractions", "1,0,0", "--percentiles", "0,100")
     dataset = prepare("msd", *options, "--spacing", "1,1,1", "--size", "48")
     array, affine = prepared.read_image(dataset.root / "images/toy_000.nii.gz")
     assert "".join(nib.aff2axcodes(affine)) == "RAS"
@@ -273,7 +274,8 @@ def test_check_reports_and_sets_the_exit_status(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "option", ["--fractions=0.5,0.2,0.2", "--size=0,4", "--spacing=1,1", "--percentiles=50,10", "--jobs=0", "--labels=a"]
+    "option",
+    ["--fractions=0.5,0.2,0.2", "--size=0,4", "--spacing=1,1", "--percentiles=50,10", "--jobs=0", "--labels=a"],
 )
 def test_a_malformed_option_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

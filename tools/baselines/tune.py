@@ -1,7 +1,4 @@
-"""Try an engine over a grid of settings, and print what validation selects.
-
-python -m tools.baselines.tune demons --dataset data/acdc --output results/tune --limit 48 \
-  --grid sigma=1/1.25/1.5 iterations=100,100,60/50,50,30
+"""An engine over a grid of settings, and what validation selects.
 
 Every combination is an evaluation in a folder of its own, so that a stopped grid goes on.
 """
@@ -10,17 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import product
 from typing import Any
 
-from common.errors import InputError, say_in_one_line
-from common.options import Parser, add_select, program, split_pairs
-from tools.baselines.__main__ import add_arguments, check
-from tools.baselines.settings import parse
+from common.errors import InputError
+from common.options import split_pairs
 from tools.campaign.variants import write_variant
+
+from .evaluate import Request, evaluate
+from .settings import parse
 
 FIGURES = ("dsc", "hd", "asd")
 
@@ -35,7 +32,7 @@ def combinations(grid: Sequence[str]) -> list[list[str]]:
     for text in grid:
         key, equals, listed = text.partition("=")
         if not equals or key in values:
-            raise InputError(f"--grid {text}: write each setting once, as KEY=VALUE/VALUE")
+            raise InputError(f"--values {text}: write each setting once, as KEY=VALUE/VALUE")
         values[key] = listed.split("/")
     return [[f"{key}={value}" for key, value in zip(sorted(values), each)]
             for each in product(*(values[key] for key in sorted(values)))]  # fmt: skip
@@ -47,17 +44,15 @@ def tune(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     Raises:
         InputError: a setting that is none, before anything is run.
     """
-    runs = [[*options.override, *each] for each in combinations(options.grid)]
+    runs = [[*options.override, *each] for each in combinations(options.values)]
     for each in runs:
-        parse(import_module(f"tools.baselines.{options.name}").Settings, each)
+        parse(import_module(f".{options.name}", __package__).Settings, each)
     named = {write_variant(split_pairs("--override", each)): each for each in runs}
     results = [(name, _result(name, each, options)) for name, each in named.items()]
     return sorted(results, key=lambda result: -result[1]["protocols"][options.select]["dsc"]["mean"])
 
 
 def _result(name: str, settings: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    from tools.baselines.evaluate import Request, evaluate  # the workers import this module, but not torch
-
     output = options.output / options.name / name
     if not (output / "metrics.json").is_file():
         given = (options.dataset, "val", output, settings, options.timeout, options.limit)
@@ -76,19 +71,3 @@ def table(results: list[tuple[str, dict[str, Any]]]) -> str:
         folding, seconds = result["folding_percent"], result["seconds_per_pair"]
         lines.append([name, *scores, f"{folding:.2f}", f"{1000 * seconds:.0f}", str(result["failed"])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a grid from the command line."""
-    say_in_one_line()
-    parser = Parser(program("baselines.tune"), description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--grid", nargs="*", default=[], metavar="KEY=A/B", help="settings with the values to try")
-    add_select(parser)
-    options = parser.parse_args(arguments)
-    check(options)
-    print(table(tune(options)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

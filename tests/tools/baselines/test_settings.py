@@ -57,5 +57,5 @@ def test_a_grid_is_a_product() -> None:
     assert combinations(["b=1/2", "a=3,4"]) == [["a=3,4", "b=1"], ["a=3,4", "b=2"]]
     assert combinations([]) == [[]]
     for text in (["a"], ["a=1", "a=2"]):
-        with pytest.raises(InputError, match="--grid"):
+        with pytest.raises(InputError, match="--values"):
             combinations(text)

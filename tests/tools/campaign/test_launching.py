@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from common.collection.find import BUNDLES
 from common.errors import InputError
-from tools.campaign.launching import ROOT, LaunchFailed, bundle_call, exclusive, launch, of_pairing
+from tools.campaign.launching import ROOT, LaunchFailed, bundle_call, called, exclusive, launch, of_pairing
 
 KEEPS = """
 import sys
@@ -35,6 +36,15 @@ def test_a_failure_is_the_last_line_of_its_log(tmp_path: Path) -> None:
     assert caught.value.reason == "x.pt: none." and caught.value.log == path and isinstance(caught.value, InputError)
     said = [line for line in path.read_text().splitlines() if line]
     assert said[0] == "fine" and said[-1] == "evaluation failed with status 1"
+
+
+def test_a_bundle_is_called_by_its_name_wherever_that_finds_it(tmp_path: Path) -> None:
+    assert called("vxm_mse") == called(str(BUNDLES / "vxm_mse")) == called(f"{BUNDLES}/vxm_mse/") == "vxm_mse"
+    (tmp_path / "vxm_mse" / "configs").mkdir(parents=True)
+    with pytest.raises(InputError, match="vxm_mse: runs are kept by the names of bundles; bring the bundle to "):
+        called(str(tmp_path / "vxm_mse"))
+    with pytest.raises(InputError, match="none: no bundle"):
+        called(str(tmp_path / "none"))
 
 
 def test_one_that_says_nothing_is_told_by_its_status(tmp_path: Path) -> None:
