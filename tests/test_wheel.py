@@ -24,8 +24,8 @@ from ring_cine import SCALES, ring
 
 from common import __version__
 from tools import register, warp
-from tools.package.writing import write
 from tools.package.contents import make
+from tools.package.writing import write
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = "vxm_hetero_disp"
@@ -147,9 +147,9 @@ def test_nothing_in_the_wheel_names_the_folders_of_the_checkout(files: dict[str,
         assert not (found := checkout.search(text)), f"{name}: {text[found.start() : found.start() + 60]!r}"
 
 
-def test_the_library_in_the_wheel_is_the_checkout_s_as_it_is(files: dict[str, bytes]) -> None:
-    for path in (path for path in (ROOT / "common").rglob("*.py")):
-        assert files[f"warpsure/{path.relative_to(ROOT / 'common').as_posix()}"] == path.read_bytes(), path
+def test_the_library_in_the_wheel_is_the_checkout_s_as_it_is(files: dict[str, bytes], source: Path) -> None:
+    for path in (source / "common").rglob("*.py"):
+        assert files[f"warpsure/{path.relative_to(source / 'common').as_posix()}"] == path.read_bytes(), path
 
 
 def test_every_import_of_the_wheel_s_own_is_there(files: dict[str, bytes]) -> None:
@@ -204,16 +204,17 @@ def test_a_field_carries_a_label_as_in_the_checkout(installed: Installed, pair: 
     moving, fixed, label = pair
     register.main([moving, fixed, "--bundle", BUNDLE, "--name", "pair", "--output", str(tmp_path)])
     given = [str(tmp_path / "pair_field.nii.gz"), label, "--label", "--output"]
-    warp.main([*given, str(tmp_path / "checkout.nii.gz")])
-    installed.run("warpsure", "warp", *given, tmp_path / "wheel.nii.gz")
-    assert (tmp_path / "wheel.nii.gz").read_bytes() == (tmp_path / "checkout.nii.gz").read_bytes()
+    warp.main([*given, str(tmp_path / "checkout.nii")])
+    installed.run("warpsure", "warp", *given, tmp_path / "wheel.nii")
+    assert (tmp_path / "wheel.nii").read_bytes() == (tmp_path / "checkout.nii").read_bytes()
 
 
-def test_a_package_is_that_of_the_checkout_byte_for_byte(installed: Installed, tmp_path: Path) -> None:
+def test_a_package_is_that_of_the_checkout_byte_for_byte(installed: Installed, source: Path, tmp_path: Path) -> None:
     names = ("vxm_hetero", "vxm_predictive")
     installed.run("warpsure", "package", *names, "--output", tmp_path / "wheel")
     for name in names:
-        (path,) = write(make(name), tmp_path / "checkout")
+        made = make(name, bundles=source / "bundles", source=source / "common")
+        (path,) = write(made, tmp_path / "checkout")
         assert (tmp_path / "wheel" / path.name).read_bytes() == path.read_bytes()
 
 
@@ -252,10 +253,10 @@ def test_a_cine_is_followed(installed: Installed) -> None:
         nib.save(nib.Nifti1Image(frames, affine), installed.cwd / f"{name}.nii.gz")
     given = ["cine.nii.gz", "--bundle", BUNDLE, "--label", "labels.nii.gz", "--wall", 2, "--cavity", 3]
     installed.run("warpsure", "cine", *given, "--frame-time", 40, "--output", "followed")
-    assert {"curves.csv"} <= {path.name for path in (installed.cwd / "followed").iterdir()}
+    assert any(path.name.endswith("curves.csv") for path in (installed.cwd / "followed").iterdir())
 
 
 @pytest.mark.slow
 def test_a_network_is_exported(installed: Installed) -> None:
-    installed.run("warpsure", "export", "vxm_hetero", "--output", "network.ts")
+    installed.run("warpsure", "export", "--bundle", "vxm_hetero", "--output", "network.ts")
     assert (installed.cwd / "network.ts").stat().st_size > 1e5
