@@ -80,9 +80,7 @@ def test_an_interrupted_run_goes_on_and_leaves_nothing_half_done(
     (whole.root / cases.STAMPS / "b.json").unlink()
     (whole.root / "images/c_fixed.nii.gz").write_bytes(b"half a fi")
     (whole.root / "images/.d_fixed.nii.gz.77.tmp").write_bytes(b"half")
-    assert (
-        main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--jobs", str(workers)]) == 0
-    )
+    assert main(["pairs", "--source", str(tmp_path / "raw"), "--output", str(whole.root), "--jobs", str(workers)]) == 0
     assert prepared.read(whole.root) == whole
     redone = {f"{name}_{role}.nii.gz" for name in ("b", "c") for role in ("moving", "fixed")}
     assert changed(before, times(whole.root)) == redone
