@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from monai.utils import set_determinism
 from torch import nn
 
 from .collection.find import BUNDLES, INSTALLED
@@ -43,6 +42,8 @@ def start(seed: int = 0) -> None:
     Raises:
         InputError: for an override that names nothing in the config.
     """
+    from monai.utils import set_determinism  # a package's network is opened without MONAI
+
     say_in_one_line()
     check_overrides()
     read_words()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from common.registration.bundle import open_bundle
+
 RunBundle = Callable[..., subprocess.CompletedProcess]
 BUNDLES = Path(__file__).resolve().parent.parent.parent / "bundles"
 FAULTY = """
@@ -47,6 +49,12 @@ def test_training_from_another_folder_writes_to_its_output_folder_alone(
     written = "bundle.json checkpoint.pt log.csv model.pt tensorboard"
     assert sorted(os.listdir(tmp_path / "run")) == written.split()
     assert torch.load(tmp_path / "run" / "model.pt", weights_only=True)
+    opened = open_bundle(tmp_path / "run")
+    assert (opened.name, opened.folder, opened.weights) == (
+        "vxm_hetero",
+        BUNDLES / "vxm_hetero",
+        tmp_path / "run/model.pt",
+    )
 
 
 def test_a_misspelt_override_is_one_line_and_writes_nothing(
