@@ -60,8 +60,8 @@ def named(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 def started(module: str, name: str) -> set[str]:
     """The modules that run where ``module`` imports ``name``: the one it lies in, and the packages around that."""
     parts = name.split(".")
-    around = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
-    return {each for each in around if each in FILES and not f"{module}.".startswith(f"{each}.")}
+    ours = [each for each in (".".join(parts[:end]) for end in range(1, len(parts) + 1)) if each in FILES]
+    return {each for each in ours if not is_in(module, each)} | set(ours[-1:])
 
 
 def lazily(module: str, tree: ast.AST) -> set[str]:
