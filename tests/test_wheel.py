@@ -24,6 +24,7 @@ from ring_cine import SCALES, ring
 
 from common import __version__
 from tools import register, warp
+from tools.cine.__main__ import main as cine
 from tools.package.contents import make
 from tools.package.writing import write
 
@@ -246,14 +247,19 @@ def test_methods_are_compared(installed: Installed, phantom: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cine_is_followed(installed: Installed) -> None:
+def test_a_cine_is_followed_as_in_the_checkout(installed: Installed, tmp_path: Path) -> None:
     made, affine = [ring(48, scale) for scale in SCALES], np.diag([1.5, 1.5, 8, 1])
     for name, kind in (("cine", 0), ("labels", 1)):
         frames = np.stack([each[kind] for each in made], -1)[:, :, None]
-        nib.save(nib.Nifti1Image(frames, affine), installed.cwd / f"{name}.nii.gz")
-    given = ["cine.nii.gz", "--bundle", BUNDLE, "--label", "labels.nii.gz", "--wall", 2, "--cavity", 3]
-    installed.run("warpsure", "cine", *given, "--frame-time", 40, "--output", "followed")
-    assert any(path.name.endswith("curves.csv") for path in (installed.cwd / "followed").iterdir())
+        nib.save(nib.Nifti1Image(frames, affine), tmp_path / f"{name}.nii.gz")
+    given = [str(tmp_path / "cine.nii.gz"), "--bundle", BUNDLE, "--label", str(tmp_path / "labels.nii.gz")]
+    given += ["--wall", "2", "--cavity", "3", "--frame-time", "40", "--output"]
+    cine([*given, str(tmp_path / "checkout")])
+    installed.run("warpsure", "cine", *given, tmp_path / "wheel")
+    expected, found = (voxels(tmp_path / name) for name in ("checkout", "wheel"))
+    assert all(np.array_equal(found[name], expected[name], equal_nan=True) for name in expected)
+    tables = [(tmp_path / name / "cine_frames.csv").read_text() for name in ("checkout", "wheel")]
+    assert tables[0] == tables[1]
 
 
 @pytest.mark.slow
