@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from common.errors import InputError
 from common.io import save_weights
 from common.networks import EnsembleNetwork, RegistrationNetwork, VoxelMorph
-from tools.render import BUNDLES
 
+from ..campaign.launching import ROOT
 from .memory import resident_peak
 from .steps import Case, as_asked, median_seconds
 
@@ -85,7 +85,7 @@ def peak_of(case: Case, members: int, args: argparse.Namespace) -> float:
     """
     wanted = {"case": case, "members": members, "device": args.device, "threads": args.threads}
     words = [sys.executable, "-m", __name__, json.dumps(wanted)]
-    ended = subprocess.run(words, cwd=BUNDLES.parent, capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = ended.stderr.strip().splitlines()[-1:] or ["it said nothing; was it killed for its memory?"]
         raise InputError(f"{case}: its process ended with status {ended.returncode}: {said[0]}")

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from common.errors import InputError
-from tools.render import BUNDLES
 
+from ..campaign.launching import ROOT
 from .methods import methods_of, trainer_of
 from .steps import Case, device_of, loader_of, stepper
 
@@ -51,7 +51,7 @@ def peaks_of(bundle: str, args: argparse.Namespace) -> dict[str, float]:
     """
     wanted = {"bundle": bundle, "size": args.size, "device": args.device, "threads": args.threads}
     words = [sys.executable, "-m", __name__, json.dumps(wanted)]
-    ended = subprocess.run(words, cwd=BUNDLES.parent, capture_output=True, text=True, check=False)
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = ended.stderr.strip().splitlines()[-1:] or ["it said nothing; was it killed for its memory?"]
         raise InputError(f"{bundle}: its step ended with status {ended.returncode}: {said[0]}")
