@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..carry import check_points
+from ..collection.find import Found
 from ..io.given import image_of, label_of
 from ..io.points import Points, points_of, read_points
 from .bundle import OpenBundle, open_bundle
@@ -19,7 +20,7 @@ from .register import register_case
 def register(
     moving: Any,
     fixed: Any,
-    bundle: str | Path | OpenBundle = "vxm_hetero_disp",
+    bundle: str | Path | Found | OpenBundle = "vxm_hetero_disp",
     *,
     label: Any = None,
     points: Points | str | Path | np.ndarray | None = None,

@@ -51,13 +51,16 @@ def run(options: argparse.Namespace) -> list[Path]:
     Raises:
         InputError: anything that cannot be used; nothing is written then.
     """
+    from ..collection.find import find_bundle
     from ..files import refuse_file
-    from .api import register
 
     refuse_file(options.output)
+    bundle, asked = find_bundle(options.bundle), settings(options)
+    from .api import register  # and torch, for which nobody is to wait who has misspelt something
+
     names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "device")
     given = {name: getattr(options, name) for name in names}
-    found = register(options.moving, options.fixed, options.bundle, **given, **settings(options))
+    found = register(options.moving, options.fixed, bundle, **given, **asked)
     files = found.save(options.output, format=options.format)
     moving, fixed, name = found.moving.path, found.fixed.path, found.case.name
     if (overlap := found.overlap) < 0.5:
