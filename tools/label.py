@@ -26,12 +26,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import common
 from common.errors import InputError, say_in_one_line
 from common.io.formats import ITK, NIFTI
 from common.options import Parser, add_bundles, add_output, program
 
 APP = Path(__file__).parent / "label_app"
-ROOT = Path(__file__).parent.parent
+ROOT = Path(common.__file__).parents[1]  # what is started with this on its path finds the library
 APPS = ("warpsure", "monaibundle")
 SERVED = ("vxm_hetero", "vxm_hetero_disp")  # where none are named
 SECONDS = 180  # that a server may take to start
