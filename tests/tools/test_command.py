@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -109,3 +110,14 @@ def test_where_says_where_a_bundle_lies(capsys: pytest.CaptureFixture[str]) -> N
     assert "no weights" in lines["vxm_weak"] and "no weights" not in lines["vxm_hetero"]
     with pytest.raises(InputError, match="vxm_heter"):
         where(["vxm_heter"])
+
+
+def test_in_a_checkout_warpsure_is_another_name_and_no_module_is_there_twice() -> None:
+    import warpsure
+    from warpsure.errors import InputError as TheSame
+    from warpsure.tools import where as the_same
+
+    assert warpsure is common and TheSame is InputError and the_same is sys.modules["tools.where"]
+    assert sys.modules["warpsure.errors"].__spec__.name == "common.errors"
+    with pytest.raises(ModuleNotFoundError, match="common.nothing"):
+        import_module("warpsure.nothing")
