@@ -188,9 +188,11 @@ def test_a_registration_is_that_of_the_checkout_and_of_its_bundle(
     config, images = f"{where}/configs/inference.yaml", ["--moving", moving, "--fixed", fixed, "--moving_label", label]
     words = ["-m", "monai.bundle", "run", "inference", "--config_file", config, *images]
     installed.run("python", *words, "--output_dir", tmp_path / "bundle")
+    from_python = "import sys, warpsure as w; w.register(*sys.argv[1:3], label=sys.argv[3]).save(sys.argv[4], 'pair')"
+    installed.run("python", "-c", from_python, *pair, tmp_path / "python")
     expected = voxels(tmp_path / "checkout")
     assert {"field", "warped", "warped_label", "uncertainty_mm"} <= expected.keys()
-    for other in ("wheel", "bundle"):
+    for other in ("wheel", "bundle", "python"):
         found = voxels(tmp_path / other)
         assert expected.keys() <= found.keys()
         assert not [name for name in expected if not np.array_equal(found[name], expected[name], equal_nan=True)]
