@@ -44,6 +44,7 @@ def test_a_bundle_trains_evaluates_and_registers(name: str, make_trainer, tiny_d
     inference.run()
     channels = dict.fromkeys(re.sub(r"_\d+$", "", channel) for channel in inference.network.channels)
     maps = [channel for channel in channels if channel not in ("ddf", "warped")]
+    maps += ["uncertainty_mm"] * ("displacement_log_variance" in maps)
     written = sorted(path for path in (tmp_path / "out").rglob("*.nii.gz") if path.parent.name == "pair16")
     assert [path.name for path in written] == sorted(f"pair16_{kind}.nii.gz" for kind in KINDS | set(maps))
     assert all(np.isfinite(nib.load(path).get_fdata()).all() for path in written)
