@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import say_in_one_line
+from ..options import Parser
 from .program import add_arguments, run
 
 OWN = Path(__file__).resolve().parents[2]
@@ -16,7 +16,7 @@ OWN = Path(__file__).resolve().parents[2]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     say_in_one_line()
-    parser = argparse.ArgumentParser(f"python -m {__package__}", description=__doc__)
+    parser = Parser(f"python -m {__package__}", description=__doc__)
     add_arguments(parser, str(OWN) if (OWN / "configs").is_dir() else None)
     run(parser.parse_args(arguments))
 
