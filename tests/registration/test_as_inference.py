@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from toy_registration import grid_around
 
 from common.io import MedicalImage, read_image, write_image
@@ -19,7 +20,7 @@ from common.registration.bundle import open_bundle
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "bundles"
-CHILD = {**os.environ, "PYTHONPATH": str(ROOT)}
+CHILD = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}  # to the last bit
 pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="the repository's bundles are not here")
 
 
