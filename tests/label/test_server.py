@@ -165,7 +165,7 @@ def test_every_file_comes_in_one_archive(ours: Server, by_files: dict[str, nib.N
     numbers = json.loads((tmp_path / "ob_ED.json").read_text())
     assert numbers["folding_percent"] < 2 and numbers["bundle"]["name"] == "vxm_hetero"
     for name in set(by_files) - {"displacement"}:
-        # where the field nearly folds, an inverse that is right to 1e-4 of a voxel depends on the last bits of the field
+        # near a fold, an inverse that is right to 1e-4 of a voxel depends on the last bits of the field
         atol = 0.05 if name == "inverse_field" else 1e-5
         assert_same(nib.load(tmp_path / f"ob_ED_{name}.nii.gz"), by_files[name], atol)
 
