@@ -14,7 +14,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from .errors import InputError
 from .files import write_bytes
-from .forms import is_sheared, nifti_affine, scaling, set_forms
+from .forms import TIMES, is_sheared, nifti_affine, scaling, set_forms
 from .memory import check_size
 from .voxels import opened, read_voxels
 
@@ -170,7 +170,8 @@ def _image(array: np.ndarray, affine: np.ndarray, header: nib.AnalyzeHeader) -> 
         if key in fields:
             clean[key] = header[key]
     clean["pixdim"][4:] = header["pixdim"][4:]
-    clean["xyzt_units"] = 2 + (int(header["xyzt_units"]) & 0x38 if "xyzt_units" in fields else 0)
+    time = int(header["xyzt_units"]) & 0x38 if "xyzt_units" in fields else 0
+    clean["xyzt_units"] = 2 + (time if time in TIMES else 0)
     return kind(array, affine, clean, dtype=array.dtype)
 
 

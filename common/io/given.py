@@ -42,23 +42,29 @@ def image_of(given: Any, frame: int | None = None, name: str = "image") -> Medic
 
 
 def label_of(given: Any, name: str = "label", frame: int | None = None) -> MedicalImage:
-    """The label map that ``given`` is, as `image_of` takes it.
+    """The label map that ``given`` is, as `image_of` takes it; ``frame`` is for four axes alone.
 
     Raises:
         InputError: as `read_label`, or something else.
     """
-    return read_label(given, frame) if isinstance(given, str | Path) else checked_label(_in_memory(given, name, frame))
+    if isinstance(given, str | Path):
+        return read_label(given, frame)
+    return checked_label(_in_memory(given, name, frame, single=True))
 
 
-def _in_memory(given: Any, name: str, frame: int | None = None) -> MedicalImage:
-    if isinstance(given, MedicalImage):
-        return single_image(given.array, given.affine, given.path, frame)
+def _in_memory(given: Any, name: str, frame: int | None = None, single: bool = False) -> MedicalImage:
+    """An image that is no file; a frame of one that has none is refused, but for ``single`` left out."""
     array, affine, path = _parts(given, Path(name))
+    frame = None if single and array.ndim < 4 else frame
+    if isinstance(given, MedicalImage):
+        return single_image(array, affine, path, frame)
     check_affine(path, affine)
     return single_image(array, affine, path, frame)
 
 
 def _parts(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray, Path]:
+    if isinstance(given, MedicalImage):
+        return given.array, given.affine, given.path
     if isinstance(given, nib.spatialimages.SpatialImage):
         return _of_nibabel(given, Path(given.get_filename() or path))
     if hasattr(given, "GetNumberOfComponentsPerPixel") and hasattr(given, "GetLargestPossibleRegion"):

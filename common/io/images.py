@@ -47,7 +47,8 @@ def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
         InputError: no such file or channel, unreadable or damaged, too large, not 2D or 3D, of other numbers than real
             ones (colours, vectors, complex), NaN or Inf, or constant.
     """
-    return checked_image(_read(Path(path), channel))
+    array, affine = _read_all(Path(path))
+    return checked_image(single_image(array, affine, Path(path), channel))
 
 
 def read_frames(path: str | Path) -> list[MedicalImage]:
@@ -59,8 +60,29 @@ def read_frames(path: str | Path) -> list[MedicalImage]:
     array, affine = _read_all(Path(path))
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
-    frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else [array]
-    return [checked_image(MedicalImage(frame, affine, Path(path))) for frame in frames]
+    if array.ndim < 4:
+        return [checked_image(MedicalImage(array, affine, Path(path)))]
+    frames = enumerate(np.moveaxis(array, 3, 0))
+    return [checked_image(MedicalImage(frame, affine, Path(f"{path} frame {number}"))) for number, frame in frames]
+
+
+def read_loop(path: str | Path) -> list[MedicalImage]:
+    """Read the frames of a cine as `read_frames` does; of three axes the third is time: (i, j, t) is (i, j, 1, t).
+
+    Raises:
+        InputError: as `read_frames`, or one image.
+    """
+    images = read_frames(path)
+    only = images[0]
+    if len(images) == 1 and only.array.ndim == 3 and only.array.shape[2] > 1 and not is_dicom(Path(path)):
+        count = only.array.shape[2]
+        print(f"warning: {path}: shape {list(only.array.shape)}; taken as {count} frames of one slice, not as a volume")
+        named = [Path(f"{path} frame {number}") for number in range(count)]
+        frames = [MedicalImage(only.array[..., [t]], only.affine, named[t]) for t in range(count)]
+        images = [checked_image(frame) for frame in frames]
+    if len(images) < 2:
+        raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
+    return images
 
 
 def checked_image(image: MedicalImage) -> MedicalImage:
@@ -78,24 +100,17 @@ def checked_image(image: MedicalImage) -> MedicalImage:
     return MedicalImage(array, image.affine, path)
 
 
-def _kind(dtype: np.dtype) -> str:
-    if dtype.fields:
-        return "a colour image; convert it to one grey channel."
-    if dtype.kind == "c":
-        return "complex numbers; give their magnitude."
-    return f"numbers of type {dtype}; give whole or real ones."
-
-
 def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
     """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
 
     Args:
-        channel: as of `read_image`.
+        channel: of a 4D file, as of `read_image`; a file of one map has it whatever the channel.
 
     Raises:
         InputError: as `read_image`, or values that are no labels, see `label_values`.
     """
-    return checked_label(_read(Path(path), channel))
+    array, affine = _read_all(Path(path))
+    return checked_label(single_image(array, affine, Path(path), channel if array.ndim == 4 else None))
 
 
 def checked_label(image: MedicalImage) -> MedicalImage:
@@ -135,11 +150,6 @@ def stem(path: str | Path) -> str:
 def _ending(path: Path) -> str | None:
     known = sorted((*READABLE, *DICOM), key=len, reverse=True)
     return next((ending for ending in known if path.name.lower().endswith(ending)), None)
-
-
-def _read(path: Path, channel: int | None = None) -> MedicalImage:
-    array, affine = _read_all(path)
-    return single_image(array, affine, path, channel)
 
 
 def single_image(array: np.ndarray, affine: np.ndarray, path: Path, channel: int | None = None) -> MedicalImage:
@@ -203,3 +213,11 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if image.ndim == 5 and int(image.header["intent_code"]) in VECTORS:
         raise InputError(f"{path}: vectors, not an image ({list(image.shape)}); give it as a field, or one channel.")
     return np.asarray(image.dataobj), image.affine
+
+
+def _kind(dtype: np.dtype) -> str:
+    if dtype.fields:
+        return "a colour image; convert it to one grey channel."
+    if dtype.kind == "c":
+        return "complex numbers; give their magnitude."
+    return f"numbers of type {dtype}; give whole or real ones."

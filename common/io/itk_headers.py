@@ -80,6 +80,8 @@ def _of_meta(path: Path, start: bytes) -> _Stored:
     one = where.lower() == "local"
     several = where.lower().startswith("list") or "%" in where
     packed = fields.get("compresseddata", "").lower().startswith(("t", "1"))
+    if packed and one and not fields.get("compresseddatasize", "").strip("0"):  # ITK would give noise for voxels
+        raise _impossible(path, "its header does not say the CompressedDataSize")
     return _Stored(
         (*shape, channels), _itemsize(path, fields.get("elementtype", "")), packed and not several,
         None if one or several else where, offset if one else 0,

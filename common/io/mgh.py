@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from nibabel.freesurfer.mghformat import MGHError, MGHHeader
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from ..errors import InputError
 from ..memory import check_size
@@ -27,7 +28,7 @@ def read_mgh(path: Path) -> tuple[np.ndarray, np.ndarray]:
         header = MGHHeader(start, check=False)
         shape, dtype = tuple(int(n) for n in header.get_data_shape()), header.get_data_dtype()
         affine, offset = header.get_affine(), header.get_data_offset()
-    except (MGHError, HeaderDataError, ValueError, KeyError) as error:
+    except (MGHError, HeaderDataError, WrapStructError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
     if header["version"] != 1 or not 1 <= len(shape) <= 4 or min(shape) < 1:
         raise InputError(f"{path}: cannot be read (version {header['version']}, shape {list(shape)}); is it of MGH?")
