@@ -15,6 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from .errors import InputError
 from .files import write_bytes
 from .forms import TIMES, is_sheared, nifti_affine, scaling, set_forms
+from .label_values import whole_type
 from .memory import check_size
 from .voxels import opened, read_voxels
 
@@ -105,10 +106,11 @@ def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
 
 
 def stored(array: np.ndarray) -> np.ndarray:
-    """``array`` in the type of a file: floats as float32, whole numbers and masks as uint8, int32 if they need it."""
-    whole = array.dtype.kind in "bui"
-    small = whole and (not array.size or (array.min() >= 0 and array.max() <= 255))
-    return np.ascontiguousarray(array, dtype=np.uint8 if small else np.int32 if whole else np.float32)
+    """``array`` in the type of a file: floats as float32, whole numbers and masks as `whole_type` has it."""
+    if array.dtype.kind not in "bui":
+        return np.ascontiguousarray(array, dtype=np.float32)
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    return np.ascontiguousarray(array, dtype=whole_type(low, high))
 
 
 def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:

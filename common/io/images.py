@@ -101,7 +101,7 @@ def checked_image(image: MedicalImage) -> MedicalImage:
 
 
 def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
-    """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
+    """Read the label map at ``path`` as uint8 (as int32 or uint32 if its values need it); it may be empty.
 
     Args:
         channel: of a 4D file, as of `read_image`; a file of one map has it whatever the channel.

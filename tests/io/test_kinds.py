@@ -13,7 +13,7 @@ import pytest
 from nifti_headers import by_itk, put
 
 from common.errors import InputError
-from common.io import read_frames, read_image, read_label
+from common.io import read_frames, read_image, read_label, write_image
 from common.io.given import image_of, label_of
 from common.io.images import read_loop
 from common.label_values import label_values
@@ -105,7 +105,7 @@ def test_numbers_beyond_float32_are_refused(write: Write) -> None:
 
 @pytest.mark.parametrize(("value", "message"), [
     (100000.4, "not 100000"), (0.4, "not 0.4"), (np.nan, "not NaN or Inf"), (np.inf, "not NaN or Inf"),
-    (3e9, "3000000000 is not in -2147483647 to 2147483647"), (-3e9, "-3000000000 is not in"), (1.01, "not 1.01"),
+    (5e9, "5000000000 is not in -2147483648 to 4294967295"), (-3e9, "-3000000000 is not in"), (1.01, "not 1.01"),
 ])  # fmt: skip
 def test_what_is_no_label_is_refused_everywhere(write: Write, value: float, message: str) -> None:
     array = np.where(VOLUME > 30, value, 0)
@@ -128,11 +128,23 @@ def test_labels_are_whole_up_to_the_digits_of_float32(write: Write) -> None:
 
 
 def test_labels_keep_their_values(tmp_path: Path) -> None:
-    for dtype, value in (("u4", 2**31 - 1), ("u8", 70_000), ("i8", -3), ("i1", -1), ("u2", 65_535), ("f8", 300)):
+    for dtype, value in (
+        ("u4", 2**31 - 1),
+        ("u4", 3_000_000_000),
+        ("f8", 3_000_000_000),
+        ("u8", 70_000),
+        ("i8", -3),
+        ("i1", -1),
+        ("u2", 65_535),
+        ("f8", 300),
+    ):
         path = put(tmp_path / "a.nii.gz", np.where(VOLUME > 30, value, 0).astype(dtype), np.eye(4))
         assert set(np.unique(read_label(path).array)) == {0, value}
-    path = put(tmp_path / "a.nii.gz", np.where(VOLUME > 30, 3_000_000_000, 0).astype("u4"), np.eye(4))
-    assert "label value 3000000000 is not in" in refused(path, read_label)
+        write_image(tmp_path / "copy.nii.gz", read_label(path).array, np.eye(4))
+        np.testing.assert_array_equal(read_label(tmp_path / "copy.nii.gz").array, np.where(VOLUME > 30, value, 0))
+    for dtype, value, background in (("u8", 2**32, 0), ("i8", 3_000_000_000, -1)):
+        path = put(tmp_path / "a.nii.gz", np.where(VOLUME > 30, value, background).astype(dtype), np.eye(4))
+        assert f"label value {value} is not in" in refused(path, read_label)
     assert "-1 is not in 0 to 255" in refused(
         Path("a"), lambda path: label_values(np.array([-1, 2], np.int16), path, 0, 255)
     )

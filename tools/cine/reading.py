@@ -79,7 +79,7 @@ def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray
         raise InputError(f"{path}: lies on another grid ({list(array.shape)}) than {cine.path} ({list(shape[1:])}).")
     if not array.any():
         raise InputError(f"{path}: no label in frame {frame}; give the map of the reference frame.")
-    return array.astype(np.int32)
+    return array
 
 
 def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
