@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,27 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def regular_file(path: str | Path) -> Path:
+    """Return ``path``, a file that can be opened and ends: reading a pipe or a device may wait for ever.
+
+    Raises:
+        InputError: no such file, a folder, a pipe or device, or no right to read it.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: cannot be read (a folder); give a file.")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: cannot be read (a pipe or a device); give a file.")
+        with path.open("rb"):
+            return path
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: cannot be read (no such file); check the name.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise error if isinstance(error, InputError) else InputError(f"{path}: cannot be read ({reason}).") from error
 
 
 def file_hash(path: str | Path) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import nibabel as nib
 import numpy as np
 
+from .forms import RAS_TO_LPS as RAS_TO_LPS
+from .forms import nifti_affine as nifti_affine
+
 Array = np.ndarray
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def spacing_of(affine: Array) -> tuple[float, float, float]:
@@ -154,25 +155,6 @@ def _hat_integral(t: Array) -> Array:
     """Integrate ``max(0, 1 - |x|)`` up to ``t``."""
     t = np.clip(t, -1, 1)
     return np.where(t < 0, (t + 1) ** 2 / 2, 1 - (1 - t) ** 2 / 2)
-
-
-def nifti_affine(header: nib.Nifti1Header) -> np.ndarray:
-    """Return the voxel-to-RAS affine (4, 4) that ITK derives from a NIfTI header.
-
-    nibabel differs from ITK in three cases that occur in public data sets: an sform whose columns do not have the
-    length of the voxels (ACDC: unit columns, 1.5 mm voxels), where ITK keeps the directions and takes ``pixdim``; two
-    different forms, where ITK prefers a qform over an sform that is not of the scanner; and no form at all, where ITK
-    has the identity in LPS. A field in millimetres that ITK is to apply must follow ITK.
-    """
-    sform, sform_code = header.get_sform(coded=True)
-    qform, qform_code = header.get_qform(coded=True)
-    spacing = header.get_zooms()[:3]
-    if sform_code > 0 and (sform_code == 1 or qform_code == 0):
-        usable = min(spacing_of(sform)) > 0 and min(spacing) > 0
-        return with_spacing(sform, spacing) if usable else sform
-    if qform_code > 0:
-        return qform
-    return RAS_TO_LPS @ np.diag([*spacing, *np.ones(4 - len(spacing))])
 
 
 def same_grid(first: np.ndarray, second: np.ndarray, tolerance: float = 1e-3) -> bool:

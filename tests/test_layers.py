@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GROUND = ("errors", "lazy", "files", "nifti", "grids", "fields", "similarity")
+GROUND = (
+    "errors",
+    "lazy",
+    "files",
+    "memory",
+    "label_values",
+    "voxels",
+    "nifti",
+    "forms",
+    "grids",
+    "fields",
+    "similarity",
+)
 FORBIDDEN = [  # (who, whom): not at the top of a module, not within a function, not by way of others
     ("common", "tools"),
     ("common.io", "common.data"),

@@ -2,6 +2,8 @@
 
 NIFTI = (".nii.gz", ".nii")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")
+MGH = (".mgz", ".mgh")
 DICOM = (".dcm", ".ima", ".dicom")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 TRANSFORMS = (".h5", ".hdf5", ".tfm")

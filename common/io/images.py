@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..grids import RAS_TO_LPS, nifti_affine, spacing_of
-from ..nifti import UNREADABLE, load_nifti, save_image
+from ..files import regular_file
+from ..grids import spacing_of
+from ..label_values import label_values
+from ..nifti import UNREADABLE, check_affine, header_grid, load_nifti, save_image
 from .dicom import is_dicom, read_series
-from .formats import DICOM, ITK, NIFTI, PICTURES
-from .itk_transforms import quiet_itk
+from .formats import DICOM, ITK, MGH, NIFTI, PAIRS, PICTURES
+from .itk_images import read_itk
+from .mgh import read_mgh
+
+READABLE = (*NIFTI, *PAIRS, *MGH, *ITK)
+VECTORS = range(1004, 1010)  # intents of NIfTI whose fifth axis holds the parts of a vector or a matrix, not frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +37,18 @@ class MedicalImage:
 
 
 def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
-    """Read the image at ``path`` (.nii, .nii.gz, .mha, .mhd, .nrrd, or a DICOM series) as float32.
+    """Read the image at ``path`` (a file that ends as `READABLE` has it, or a DICOM series) as float32.
 
     Args:
         path: of a DICOM series its folder, or any of its files, see `dicom`.
         channel: of a 4D file or series, which of its images (of a cine, the frame); None refuses such a file.
 
     Raises:
-        InputError: no such file or channel, unreadable or truncated, not 2D or 3D, colours or vectors, NaN or Inf, or
-            constant.
+        InputError: no such file or channel, unreadable or damaged, too large, not 2D or 3D, of other numbers than real
+            ones (colours, vectors, complex), NaN or Inf, or constant.
     """
-    return checked_image(_read(Path(path), channel))
+    array, affine = _read_all(Path(path))
+    return checked_image(single_image(array, affine, Path(path), channel))
 
 
 def read_frames(path: str | Path) -> list[MedicalImage]:
@@ -54,13 +60,38 @@ def read_frames(path: str | Path) -> list[MedicalImage]:
     array, affine = _read_all(Path(path))
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
-    frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else [array]
-    return [checked_image(MedicalImage(frame, affine, Path(path))) for frame in frames]
+    if array.ndim < 4:
+        return [checked_image(MedicalImage(array, affine, Path(path)))]
+    frames = enumerate(np.moveaxis(array, 3, 0))
+    return [checked_image(MedicalImage(frame, affine, Path(f"{path} frame {number}"))) for number, frame in frames]
+
+
+def read_loop(path: str | Path) -> list[MedicalImage]:
+    """Read the frames of a cine as `read_frames` does; of three axes the third is time: (i, j, t) is (i, j, 1, t).
+
+    Raises:
+        InputError: as `read_frames`, or one image.
+    """
+    images = read_frames(path)
+    only = images[0]
+    if len(images) == 1 and only.array.ndim == 3 and only.array.shape[2] > 1 and not is_dicom(Path(path)):
+        count = only.array.shape[2]
+        print(f"warning: {path}: shape {list(only.array.shape)}; taken as {count} frames of one slice, not as a volume")
+        named = [Path(f"{path} frame {number}") for number in range(count)]
+        frames = [MedicalImage(only.array[..., [t]], only.affine, named[t]) for t in range(count)]
+        images = [checked_image(frame) for frame in frames]
+    if len(images) < 2:
+        raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
+    return images
 
 
 def checked_image(image: MedicalImage) -> MedicalImage:
-    """``image`` as float32; raise InputError if it is not finite, or constant."""
-    array, path = image.array.astype(np.float32), image.path
+    """``image`` as float32; raise InputError if it is not of real numbers, not finite, or constant."""
+    path = image.path
+    if image.array.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {_kind(image.array.dtype)}")
+    with np.errstate(over="ignore"):  # what is beyond float32 is refused as infinite
+        array = image.array.astype(np.float32)
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
         raise InputError(f"{path}: {count} voxels are NaN or infinite; replace them, for instance by 0.")
@@ -69,22 +100,22 @@ def checked_image(image: MedicalImage) -> MedicalImage:
     return MedicalImage(array, image.affine, path)
 
 
-def read_label(path: str | Path) -> MedicalImage:
-    """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
+def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
+    """Read the label map at ``path`` as uint8 (as int32 or uint32 if its values need it); it may be empty.
+
+    Args:
+        channel: of a 4D file, as of `read_image`; a file of one map has it whatever the channel.
 
     Raises:
-        InputError: as `read_image`, or values that are not whole numbers.
+        InputError: as `read_image`, or values that are no labels, see `label_values`.
     """
-    return checked_label(_read(Path(path)))
+    array, affine = _read_all(Path(path))
+    return checked_label(single_image(array, affine, Path(path), channel if array.ndim == 4 else None))
 
 
 def checked_label(image: MedicalImage) -> MedicalImage:
     """``image`` as a label map of whole numbers; raise InputError if it is none."""
-    rounded = np.round(image.array)
-    if not np.isfinite(image.array).all() or not np.allclose(image.array, rounded, atol=1e-4):
-        raise InputError(f"{image.path}: a label map has whole numbers only; was it interpolated, or is it an image?")
-    small = rounded.min() >= 0 and rounded.max() <= 255
-    return MedicalImage(rounded.astype(np.uint8 if small else np.int32), image.affine, image.path)
+    return MedicalImage(label_values(image.array, image.path), image.affine, image.path)
 
 
 def write_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> Path:
@@ -106,10 +137,7 @@ def read_affine(path: str | Path) -> np.ndarray:
     Raises:
         InputError: no such file, or unreadable.
     """
-    try:
-        return nifti_affine(load_nifti(path).header)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+    return header_grid(path)[1]
 
 
 def stem(path: str | Path) -> str:
@@ -120,13 +148,8 @@ def stem(path: str | Path) -> str:
 
 
 def _ending(path: Path) -> str | None:
-    known = sorted(NIFTI + ITK + DICOM, key=len)
+    known = sorted((*READABLE, *DICOM), key=len, reverse=True)
     return next((ending for ending in known if path.name.lower().endswith(ending)), None)
-
-
-def _read(path: Path, channel: int | None = None) -> MedicalImage:
-    array, affine = _read_all(path)
-    return single_image(array, affine, path, channel)
 
 
 def single_image(array: np.ndarray, affine: np.ndarray, path: Path, channel: int | None = None) -> MedicalImage:
@@ -156,17 +179,25 @@ def _read_all(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except UNREADABLE as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise InputError(f"{path}: cannot be read ({reason}); is the file whole?") from error
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    return array, affine
+    check_affine(path, affine)
+    return without_single_axes(array), affine
+
+
+def without_single_axes(array: np.ndarray) -> np.ndarray:
+    """``array`` (i, j, k, ...) without axes of one behind the third: (i, j, k, 1, t) is (i, j, k, t)."""
+    return array.reshape(*array.shape[:3], *(n for n in array.shape[3:] if n != 1))
 
 
 def _reader(path: Path) -> Callable[[Path], tuple[np.ndarray, np.ndarray]]:
     ending = _ending(path)
-    if path.is_file() and ending in NIFTI:
-        return _read_nifti
-    if path.is_file() and ending in ITK:
-        return _read_itk
+    if not path.is_dir():
+        regular_file(path)
+        if ending in (*NIFTI, *PAIRS):
+            return _read_nifti
+        if ending in MGH:
+            return read_mgh
+        if ending in ITK:
+            return read_itk
     if is_dicom(path):
         return read_series
     if path.suffix.lower() in PICTURES:
@@ -174,30 +205,19 @@ def _reader(path: Path) -> Callable[[Path], tuple[np.ndarray, np.ndarray]]:
             f"{path}: unknown format; a picture does not say where it lies in space: convert it to NIfTI with its "
             "true spacing."
         )
-    raise InputError(f"{path}: unknown format; give one of {', '.join(NIFTI + ITK)}, or a DICOM series.")
+    raise InputError(f"{path}: unknown format; give one of {', '.join(READABLE)}, or a DICOM series.")
 
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     image = load_nifti(path)
-    if image.get_data_dtype().fields:
-        raise InputError(f"{path}: a colour image; convert it to one grey channel.")
-    return np.asarray(image.dataobj), nifti_affine(image.header)
+    if image.ndim == 5 and int(image.header["intent_code"]) in VECTORS:
+        raise InputError(f"{path}: vectors, not an image ({list(image.shape)}); give it as a field, or one channel.")
+    return np.asarray(image.dataobj), image.affine
 
 
-def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with quiet_itk() as itk:
-        return from_itk(itk.imread(str(path)), path)
-
-
-def from_itk(image: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The array (i, j[, k]) and the RAS affine of an ITK image; raise InputError, naming ``path``, for colours."""
-    with quiet_itk() as itk:
-        if image.GetNumberOfComponentsPerPixel() != 1:
-            raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel; give one grey channel.")
-        array = itk.array_from_image(image).T
-        n = min(image.GetImageDimension(), 3)
-        affine = np.eye(4)
-        direction = itk.array_from_matrix(image.GetDirection())[:n, :n]
-        affine[:n, :n] = direction * np.array([image.GetSpacing()[a] for a in range(n)])
-        affine[:n, 3] = [image.GetOrigin()[a] for a in range(n)]
-    return array, RAS_TO_LPS @ affine
+def _kind(dtype: np.dtype) -> str:
+    if dtype.fields:
+        return "a colour image; convert it to one grey channel."
+    if dtype.kind == "c":
+        return "complex numbers; give their magnitude."
+    return f"numbers of type {dtype}; give whole or real ones."

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from common.errors import InputError
-from common.grids import nifti_affine, same_grid
-from common.io import MedicalImage, read_frames, read_image, read_label, stem
-from common.io.images import NIFTI
-from common.nifti import UNREADABLE
-
-MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
+from common.forms import frame_time as time_of
+from common.grids import same_grid
+from common.io import MedicalImage, read_image, read_label, stem
+from common.io.formats import NIFTI, PAIRS
+from common.io.images import read_loop
+from common.nifti import nifti_header
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +58,6 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     first = Path(paths[0])
     frames, affine, step = _of_one(first) if len(paths) == 1 else (*_of_many(paths), None)
     step = frame_time or step
-    for number, frame in enumerate(frames):
-        if not np.isfinite(frame).all():
-            raise InputError(f"{first}: frame {number} has NaN or infinite voxels; replace them, for instance by 0.")
-        if frame.min() == frame.max():
-            raise InputError(f"{first}: every voxel of frame {number} is {frame.flat[0]:g}; cut that frame out.")
     return Cine(frames, affine, None if step is None else step * np.arange(len(frames)), first)
 
 
@@ -74,51 +68,32 @@ def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray
         InputError: not a label map, on another grid than the cine, or empty.
     """
     path, shape = Path(path), cine.frames.shape
-    ndim = _nifti(path).ndim if path.name.lower().endswith(NIFTI) and path.is_file() else 0
-    if ndim == 4 and cine.frames.ndim == 4:
-        frames, affine, _ = _of_one(path)
-        if frames.shape != shape:
-            raise InputError(f"{path}: shape {_stored(frames)}, but the cine has {_stored(cine.frames)}; give its own.")
-        array = frames[frame]
-        if not np.array_equal(array, np.round(array)):
-            raise InputError(f"{path}: a label map has whole numbers only; was it interpolated, or is it an image?")
-    else:
-        label = read_label(path)
-        array, affine = label.array, label.affine
+    stored = _stored_axes(path)
+    if len(stored) > 3 and stored[-1] != shape[0]:
+        raise InputError(f"{path}: shape {list(stored)}, but the cine has {_stored(cine.frames)}; give its own.")
+    label = read_label(path, frame)
+    array, affine = label.array, label.affine
     if array.ndim == cine.frames.ndim - 2 and shape[-1] == 1:
         array = array[..., None]
     if array.shape != shape[1:] or not same_grid(affine, cine.affine):
         raise InputError(f"{path}: lies on another grid ({list(array.shape)}) than {cine.path} ({list(shape[1:])}).")
     if not array.any():
         raise InputError(f"{path}: no label in frame {frame}; give the map of the reference frame.")
-    return array.astype(np.int32)
+    return array
 
 
 def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
-    if not path.exists():
-        raise InputError(f"{path}: no such file.")
-    if not path.name.lower().endswith(NIFTI):
-        images = read_frames(path)
-        if len(images) < 2:
-            raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
-        return np.stack([image.array for image in images]), images[0].affine, None
-    image = _nifti(path)
-    if image.ndim != 4 or image.shape[3] < 2:
-        raise InputError(f"{path}: shape {list(image.shape)} is no 4D cine of two frames or more, [i, j, k, t].")
-    try:
-        array = np.asarray(image.dataobj, dtype=np.float32)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
-    # by its text: the header is float32, in which 0.05 s is not 50 ms
-    step = float(str(image.header.get_zooms()[3])) * MILLISECONDS.get(image.header.get_xyzt_units()[1], 0.0)
-    return np.ascontiguousarray(np.moveaxis(array, 3, 0)), nifti_affine(image.header), step if step > 0 else None
+    images = read_loop(path)
+    step = time_of(nifti_header(path)) if path.name.lower().endswith((*NIFTI, *PAIRS)) else None
+    return np.stack([image.array for image in images]), images[0].affine, step
 
 
-def _nifti(path: Path) -> nib.Nifti1Image:
-    try:
-        return nib.load(path)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+def _stored_axes(path: Path) -> list[int]:
+    """The axes of a NIfTI file, without those of one behind the third; none of another file."""
+    if not path.name.lower().endswith((*NIFTI, *PAIRS)) or not path.is_file():
+        return []
+    shape = [int(n) for n in nifti_header(path).get_data_shape()]
+    return shape[:3] + [n for n in shape[3:] if n != 1]
 
 
 def _of_many(paths: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:

@@ -73,8 +73,7 @@ def test_a_dicom_cine_is_read(tmp_path: Path) -> None:
     cine = read_cine([tmp_path / "loop.dcm"], frame_time=40)
     np.testing.assert_array_equal(cine.frames[..., 0], np.swapaxes(loop, 1, 2))
     assert cine.times.tolist() == [0, 40, 80]
-    with pytest.raises(InputError, match="volume.mha: holds one image; give a cine"):
-        read_cine([tmp_path / "volume.mha"])
+    np.testing.assert_array_equal(read_cine([tmp_path / "volume.mha"]).frames, cine.frames)
 
 
 def spoilt(number: int, value: float) -> np.ndarray:
@@ -85,14 +84,14 @@ def spoilt(number: int, value: float) -> np.ndarray:
 
 def test_what_is_no_cine_is_refused(save: Save, affine, tmp_path: Path) -> None:
     (tmp_path / "torn.nii").write_bytes(b"no image")
-    save_image(tmp_path / "still.nii.gz", frames()[0], affine)
+    save_image(tmp_path / "still.nii.gz", frames()[0, :, :, :1], affine)
     cases = {
         "absent.nii.gz: no such file": tmp_path / "absent.nii.gz",
         "torn.nii: cannot be read": tmp_path / "torn.nii",
-        r"still.nii.gz: shape \[6, 5, 4\] is no 4D cine": tmp_path / "still.nii.gz",
-        "frame 1 has NaN": save("nan.nii", spoilt(1, np.nan), affine),
-        "every voxel of frame 2 is 7": save("flat.nii", spoilt(2, 7), affine),
-        "one.nii: shape .* of two frames or more": save("one.nii", frames(1), affine),
+        "still.nii.gz: holds one image": tmp_path / "still.nii.gz",
+        "frame 1: 1 voxels are NaN": save("nan.nii", spoilt(1, np.nan), affine),
+        "frame 2: every voxel is 7": save("flat.nii", spoilt(2, 7), affine),
+        "one.nii: holds one image": save("one.nii", frames(1, (6, 5, 1)), affine),
     }
     for message, path in cases.items():
         with pytest.raises(InputError, match=message):
