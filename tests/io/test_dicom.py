@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import write_slice
 
 from common.errors import InputError
 from common.io import read_frames, read_image, stem
+from common.io.images import from_itk
 from common.physical import grid_points
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -221,3 +223,25 @@ def test_folders_and_files_without_images_are_named(tmp_path: Path) -> None:
     (tmp_path / "slide.tiff").write_bytes(b"II*\0")
     with pytest.raises(InputError, match="unknown format; a picture does not say where it lies"):
         read_image(tmp_path / "slide.tiff")
+
+
+@pytest.mark.parametrize("digits", [9, 6, 4])  # of the cosines: those of real headers are rounded
+def test_single_images_are_as_itk_reads_them(itk, tmp_path: Path, digits: int, oblique: np.ndarray) -> None:
+    random = np.random.default_rng(digits)
+    volume, axes = random.integers(0, 4000, (9, 7, 6)), oblique[:3, :3] / np.linalg.norm(oblique[:3, :3], axis=0)
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    for k in range(6):
+        write_slice(
+            tmp_path / f"{random.integers(10**6)}.dcm", volume[..., k], 0, 9 - k,
+            ImageOrientationPatient=[f"{v:.{digits}f}" for v in axes[:, :2].T.ravel()],
+            ImagePositionPatient=[f"{v:.6f}" for v in oblique[:3, 3] + 4.3 * k * normal],
+            PixelSpacing=["1.3", "0.7"], SliceThickness="6", RescaleSlope="1.5", RescaleIntercept="-1024",
+        )  # fmt: skip
+    read = read_image(tmp_path)
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetDirectory(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array, affine = from_itk(itk.imread(names.GetFileNames(names.GetSeriesUIDs()[0])), tmp_path)
+    np.testing.assert_allclose(read.affine, affine, atol=1e-6)
+    np.testing.assert_allclose(read.array, array, rtol=1e-6)

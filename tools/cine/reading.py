@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import InputError
 from common.grids import nifti_affine, same_grid
 from common.io import MedicalImage, read_frames, read_image, read_label, stem
+from common.io.dicom import frame_times, is_dicom
 from common.io.images import NIFTI
 from common.nifti import UNREADABLE
 
@@ -48,7 +49,7 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     """Read a 4D file, a DICOM series of a cine, or images in the order of time.
 
     Args:
-        frame_time: ms between two frames; None takes what the NIfTI file says.
+        frame_time: ms between two frames; None takes what the NIfTI file or the DICOM series says.
 
     Raises:
         InputError: not readable, not 4D, frames on different grids, NaN or constant frames, or a time that is not
@@ -57,14 +58,14 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     if frame_time is not None and not 0 < frame_time < float("inf"):
         raise InputError(f"frame time {frame_time:g}: give milliseconds above 0.")
     first = Path(paths[0])
-    frames, affine, step = _of_one(first) if len(paths) == 1 else (*_of_many(paths), None)
-    step = frame_time or step
+    frames, affine, times = _of_one(first) if len(paths) == 1 else (*_of_many(paths), None)
+    times = times if frame_time is None else frame_time * np.arange(len(frames))
     for number, frame in enumerate(frames):
         if not np.isfinite(frame).all():
             raise InputError(f"{first}: frame {number} has NaN or infinite voxels; replace them, for instance by 0.")
         if frame.min() == frame.max():
             raise InputError(f"{first}: every voxel of frame {number} is {frame.flat[0]:g}; cut that frame out.")
-    return Cine(frames, affine, None if step is None else step * np.arange(len(frames)), first)
+    return Cine(frames, affine, times, first)
 
 
 def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray:
@@ -94,14 +95,15 @@ def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray
     return array.astype(np.int32)
 
 
-def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
+def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     if not path.exists():
         raise InputError(f"{path}: no such file.")
     if not path.name.lower().endswith(NIFTI):
         images = read_frames(path)
         if len(images) < 2:
             raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
-        return np.stack([image.array for image in images]), images[0].affine, None
+        times = frame_times(path) if is_dicom(path) else None
+        return np.stack([image.array for image in images]), images[0].affine, times
     image = _nifti(path)
     if image.ndim != 4 or image.shape[3] < 2:
         raise InputError(f"{path}: shape {list(image.shape)} is no 4D cine of two frames or more, [i, j, k, t].")
@@ -111,7 +113,8 @@ def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
     # by its text: the header is float32, in which 0.05 s is not 50 ms
     step = float(str(image.header.get_zooms()[3])) * MILLISECONDS.get(image.header.get_xyzt_units()[1], 0.0)
-    return np.ascontiguousarray(np.moveaxis(array, 3, 0)), nifti_affine(image.header), step if step > 0 else None
+    frames = np.ascontiguousarray(np.moveaxis(array, 3, 0))
+    return frames, nifti_affine(image.header), step * np.arange(len(frames)) if step > 0 else None
 
 
 def _nifti(path: Path) -> nib.Nifti1Image:
