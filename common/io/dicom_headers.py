@@ -138,7 +138,7 @@ def _series_of_file(path: Path) -> dict[Path, Dataset]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file())
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     return [file for file in files if file.name.lower().endswith(DICOM) or is_marked(file)]
 
 

@@ -6,7 +6,9 @@ that GDCM would make of the header.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -80,7 +82,7 @@ def _by_itk(pydicom: ModuleType, header: Dataset, path: Path, syntax: str) -> np
         del header[tag]
     header.SOPClassUID, header.SOPInstanceUID = CAPTURE, "1.2.3"
     try:
-        with TemporaryDirectory() as folder, quiet_itk() as itk:
+        with TemporaryDirectory() as folder, quiet_itk() as itk, _muted():
             copy = Path(folder) / "pixels.dcm"
             header.save_as(copy)
             itk.Object.GlobalWarningDisplayOff()
@@ -91,3 +93,16 @@ def _by_itk(pydicom: ModuleType, header: Dataset, path: Path, syntax: str) -> np
             f"{path}: compressed as {syntax}, which cannot be decoded here, or its pixels are damaged; "
             "decompress it first, for instance by gdcmconv --raw, or dcmdjpeg."
         ) from error
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Keep from the terminal what decoders in C print of damaged pixels: the error says it in a line."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

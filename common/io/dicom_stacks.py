@@ -115,7 +115,7 @@ def _by_time(places: Sequence[Sequence[Plane]], path: Path) -> list[list[Plane]]
     key = order_of([[plane.moments for plane in place] for place in places])
     if key is None:
         names = ", ".join(plane.name for plane in places[0][:3])
-        raise InputError(f"{path}: nothing tells the order of {names} at one position (no time, no number); keep one.")
+        raise InputError(f"{path}: no time or number tells {names} apart, which lie at one position; keep one.")
     if key in COUNTED:
         _check_counted([[plane.moments[key] for plane in place] for place in places], key, path)
     return [sorted(place, key=lambda plane: plane.moments[key]) for place in places]

@@ -127,6 +127,7 @@ def test_a_directory_and_a_report_are_no_images(tmp_path: Path) -> None:
     assert "Basic Text SR Storage, not an image" in refused(report)
     assert "no DICOM series in this folder" in refused(tmp_path)
     (tmp_path / "notes.txt").write_text("of the exam")
+    (tmp_path / "._0.dcm").write_text("what some systems leave beside a file")
     for k in range(2):
         write_slice(tmp_path / f"{k}.dcm", PIXELS, 8 * k)
     assert read_image(tmp_path).array.shape == (16, 12, 2)  # beside what is no image
@@ -158,12 +159,13 @@ def encapsulated(path: Path, syntax: str, *frames: bytes) -> None:
 
 
 @pytest.mark.parametrize("syntax", [MPEG2, RLELossless, "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90"])
-def test_pixels_that_cannot_be_decoded_say_so(tmp_path: Path, syntax: str) -> None:
+def test_pixels_that_cannot_be_decoded_say_so(tmp_path: Path, syntax: str, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_slice(tmp_path / "a.dcm", PIXELS, 0)
-    encapsulated(path, syntax, b"none of this kind")
+    encapsulated(path, syntax, b"\xff\xd8 none of this kind" * 9)
     assert syntax == RLELossless or "decompress it first, for instance by gdcmconv" in refused(path)
     path.write_bytes(path.read_bytes().replace(MPEG2.encode(), b"1.2.840.10008.1.2.4.999"))  # newer than pydicom
     refused(path)
+    assert capfd.readouterr() == ("", "")  # nor does a decoder print anything of its own
 
 
 def test_pixels_that_expand_beyond_reason_are_refused(tmp_path: Path) -> None:
