@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import write_slice
 
 from common.errors import InputError
 from common.io import read_frames, read_image, stem
+from common.io.itk_images import from_itk
 from common.physical import grid_points
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -118,7 +120,7 @@ def test_any_of_its_files_stands_for_a_series(
     write_series(tmp_path / "study", 2 * volume[:, :, :4], right_handed, uid="1.2.3.5")
     np.testing.assert_array_equal(read_image(tmp_path / "study" / "a0_88").array, volume)
     np.testing.assert_array_equal(read_image(tmp_path / "study" / "0_88.dcm").array, 2 * volume[:, :, :4])
-    with pytest.raises(InputError, match="2 DICOM series in this folder; give a file of the one you mean: .*90"):
+    with pytest.raises(InputError, match="2 DICOM series in this folder; give a file of the one you mean: 0_87.*a0_86"):
         read_image(tmp_path / "study")
 
 
@@ -136,7 +138,7 @@ def test_files_at_one_position_are_frames(
     with pytest.raises(InputError, match="4D of shape"):
         read_image(tmp_path / "cine")
     (tmp_path / "cine" / "1_88.dcm").unlink()
-    with pytest.raises(InputError, match="cine: 2 to 3 DICOM files at a position"):
+    with pytest.raises(InputError, match="cine: 2 to 3 DICOM files or frames at a position"):
         read_image(tmp_path / "cine")
 
 
@@ -149,14 +151,14 @@ def test_a_single_file_is_a_stack_of_one_slice(
     np.testing.assert_allclose(read.affine, right_handed, atol=1e-4)
 
 
-def test_a_file_of_many_frames_that_is_no_enhanced_image_is_a_cine(itk, tmp_path: Path) -> None:
+def test_captures_that_say_where_they_lie_are_a_volume(itk, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 1000, (3, 7, 9)).astype(np.uint16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        itk.imwrite(itk.image_from_array(frames), str(tmp_path / "loop.dcm"))  # a secondary capture
-    read = read_frames(tmp_path / "loop.dcm")
-    assert [frame.array.shape for frame in read] == [(9, 7, 1)] * 3
-    np.testing.assert_array_equal(read[1].array[:, :, 0], frames[1].T)
+        itk.imwrite(itk.image_from_array(frames), str(tmp_path / "capture.dcm"))  # a secondary capture with positions
+    read = read_image(tmp_path / "capture.dcm")
+    np.testing.assert_array_equal(read.array, frames.T)
+    np.testing.assert_allclose(read.affine, np.diag([-1, -1, 1, 1]))
 
 
 def test_an_enhanced_image_is_a_volume(itk, tmp_path: Path) -> None:
@@ -221,3 +223,25 @@ def test_folders_and_files_without_images_are_named(tmp_path: Path) -> None:
     (tmp_path / "slide.tiff").write_bytes(b"II*\0")
     with pytest.raises(InputError, match="unknown format; a picture does not say where it lies"):
         read_image(tmp_path / "slide.tiff")
+
+
+@pytest.mark.parametrize("digits", [9, 6, 4])  # of the cosines: those of real headers are rounded
+def test_single_images_are_as_itk_reads_them(itk, tmp_path: Path, digits: int, oblique: np.ndarray) -> None:
+    random = np.random.default_rng(digits)
+    volume, axes = random.integers(0, 4000, (9, 7, 6)), oblique[:3, :3] / np.linalg.norm(oblique[:3, :3], axis=0)
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    for k in range(6):
+        write_slice(
+            tmp_path / f"{random.integers(10**6)}.dcm", volume[..., k], 0, 9 - k,
+            ImageOrientationPatient=[f"{v:.{digits}f}" for v in axes[:, :2].T.ravel()],
+            ImagePositionPatient=[f"{v:.6f}" for v in oblique[:3, 3] + 4.3 * k * normal],
+            PixelSpacing=["1.3", "0.7"], SliceThickness="6", RescaleSlope="1.5", RescaleIntercept="-1024",
+        )  # fmt: skip
+    read = read_image(tmp_path)
+    names = itk.GDCMSeriesFileNames.New()
+    names.SetDirectory(str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array, affine = from_itk(itk.imread(names.GetFileNames(names.GetSeriesUIDs()[0])), tmp_path)
+    np.testing.assert_allclose(read.affine, affine, atol=1e-6)
+    np.testing.assert_allclose(read.array, array, rtol=1e-6)

@@ -12,6 +12,7 @@ from common.errors import InputError
 from common.forms import frame_time as time_of
 from common.grids import same_grid
 from common.io import MedicalImage, read_image, read_label, stem
+from common.io.dicom import frame_times, is_dicom
 from common.io.formats import NIFTI, PAIRS
 from common.io.images import read_loop
 from common.nifti import nifti_header
@@ -47,7 +48,7 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     """Read a 4D file, a DICOM series of a cine, or images in the order of time.
 
     Args:
-        frame_time: ms between two frames; None takes what the NIfTI file says.
+        frame_time: ms between two frames; None takes what the NIfTI file or the DICOM series says.
 
     Raises:
         InputError: not readable, not 4D, frames on different grids, NaN or constant frames, or a time that is not
@@ -56,9 +57,9 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     if frame_time is not None and not 0 < frame_time < float("inf"):
         raise InputError(f"frame time {frame_time:g}: give milliseconds above 0.")
     first = Path(paths[0])
-    frames, affine, step = _of_one(first) if len(paths) == 1 else (*_of_many(paths), None)
-    step = frame_time or step
-    return Cine(frames, affine, None if step is None else step * np.arange(len(frames)), first)
+    frames, affine = _of_one(first) if len(paths) == 1 else _of_many(paths)
+    times = _times(paths, len(frames)) if frame_time is None else frame_time * np.arange(len(frames))
+    return Cine(frames, affine, times, first)
 
 
 def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray:
@@ -82,10 +83,20 @@ def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray
     return array
 
 
-def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
+def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray]:
     images = read_loop(path)
-    step = time_of(nifti_header(path)) if path.name.lower().endswith((*NIFTI, *PAIRS)) else None
-    return np.stack([image.array for image in images]), images[0].affine, step
+    return np.stack([image.array for image in images]), images[0].affine
+
+
+def _times(paths: Sequence[str | Path], count: int) -> np.ndarray | None:
+    """The times [ms] of the frames of one file or series; None where it does not say, and of several files."""
+    path = Path(paths[0])
+    if len(paths) > 1:
+        return None
+    if path.name.lower().endswith((*NIFTI, *PAIRS)):
+        step = time_of(nifti_header(path))
+        return None if step is None else step * np.arange(count)
+    return frame_times(path) if is_dicom(path) else None
 
 
 def _stored_axes(path: Path) -> list[int]:

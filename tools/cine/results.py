@@ -46,8 +46,9 @@ class Results:
 
     @property
     def step(self) -> float | None:
-        """ms between two frames, where it is known."""
-        return None if self.cine.times is None else float(self.cine.times[1])
+        """ms between two frames, their mean where it varies; None where it is not known."""
+        times = self.cine.times
+        return None if times is None else float(times[-1] / (len(times) - 1))
 
     @property
     def banded(self) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import write_frames, write_slice
 from ring_cine import ring
 
 from common.errors import InputError
@@ -63,17 +64,30 @@ def test_a_label_of_one_frame_or_of_all_is_that_of_the_reference(save: Save, aff
     np.testing.assert_array_equal(read_reference_label(whole, cine, 0), labels[0])
 
 
-@pytest.mark.filterwarnings("ignore")  # ITK's wrapping crashes where its warnings are errors
-def test_a_dicom_cine_is_read(tmp_path: Path) -> None:
-    import itk
+def test_a_dicom_cine_is_read_with_the_times_of_its_triggers(tmp_path: Path) -> None:
+    loop = np.random.default_rng(0).integers(0, 1000, (3, 9, 7))
+    for t, trigger in enumerate((12.5, 40, 82.5)):
+        write_slice(tmp_path / "beat" / f"{t}.dcm", loop[t], 0, 9 - t, TriggerTime=trigger)
+    for path in (tmp_path / "beat", tmp_path / "beat" / "1.dcm"):
+        cine = read_cine([path])
+        np.testing.assert_array_equal(cine.frames[..., 0], loop)
+        assert cine.times.tolist() == [0, 27.5, 70]
+        assert read_cine([path], frame_time=40).times.tolist() == [0, 40, 80]
 
-    loop = np.random.default_rng(0).integers(0, 1000, (3, 7, 9)).astype(np.uint16)
-    itk.imwrite(itk.image_from_array(loop), str(tmp_path / "loop.dcm"))
-    itk.imwrite(itk.image_from_array(loop), str(tmp_path / "volume.mha"))
-    cine = read_cine([tmp_path / "loop.dcm"], frame_time=40)
-    np.testing.assert_array_equal(cine.frames[..., 0], np.swapaxes(loop, 1, 2))
-    assert cine.times.tolist() == [0, 40, 80]
-    np.testing.assert_array_equal(read_cine([tmp_path / "volume.mha"]).frames, cine.frames)
+
+def test_the_third_of_three_axes_is_time(tmp_path: Path, capsys) -> None:
+    loop = np.random.default_rng(0).integers(0, 1000, (7, 9, 3)).astype(np.int16)
+    save_image(tmp_path / "loop.nii.gz", loop, np.eye(4))
+    cine = read_cine([tmp_path / "loop.nii.gz"])
+    np.testing.assert_array_equal(cine.frames[..., 0], np.moveaxis(loop, 2, 0))
+    assert "taken as 3 frames of one slice, not as a volume" in capsys.readouterr().out
+
+
+def test_a_dicom_loop_without_times_has_none(tmp_path: Path) -> None:
+    loop = np.random.default_rng(0).integers(0, 1000, (3, 9, 7))
+    assert read_cine([write_frames(tmp_path / "loop.dcm", loop, [0, 0, 0])]).times is None
+    with pytest.raises(InputError, match="stack.dcm: holds one image; give a cine"):
+        read_cine([write_frames(tmp_path / "volume" / "stack.dcm", loop, [0, 8, 16])])
 
 
 def spoilt(number: int, value: float) -> np.ndarray:
