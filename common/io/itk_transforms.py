@@ -39,8 +39,8 @@ def quiet_itk() -> Iterator[ModuleType]:
 
         try:
             yield itk
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+        except (RuntimeError, IndexError, MemoryError) as error:  # the latter two by what is damaged
+            raise OSError((str(error).strip() or type(error).__name__).splitlines()[-1]) from error
 
 
 @contextmanager

@@ -94,7 +94,8 @@ def _position(point: dict[str, Any]) -> list[float]:
 
 def is_elastix(content: bytes) -> bool:
     """Tell a file of points for transformix by its first word."""
-    return content.lstrip()[:6].split()[:1] in ([b"point"], [b"index"]) or content.startswith(b"Point\t")
+    start = content[:100].removeprefix(b"\xef\xbb\xbf")
+    return start.split()[:1] in ([b"point"], [b"index"]) or start.startswith(b"Point\t")
 
 
 def read_elastix(content: bytes) -> Vertices:

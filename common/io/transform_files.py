@@ -46,12 +46,26 @@ def check_kind(path: Path) -> None:
         raise InputError(f"{path}: is of MATLAB, as SPM's _sn.mat; give a displacement field, such as SPM's y_ file.")
     if re.match(rb"\s*(//[^\n]*\n\s*)*\(\w+ ", start):
         raise InputError(f"{path}: is a parameter file of elastix; transformix -def all makes it a displacement field.")
+    if path.suffix.lower() == ".mat" and b"\0" in start:
+        _check_matlab(path.read_bytes())
     words = start.split(None, 16) if b"\0" not in start else []
     if len(words) in (12, 16) and _all_numbers(words):
         raise InputError(
             f"{path}: is a matrix without a frame, as of FSL or NiftyReg; turn it into one of ITK "
             "(c3d_affine_tool -fsl2ras -oitk, or reg_transform)."
         )
+
+
+def _check_matlab(content: bytes) -> None:
+    """Raise OSError if a variable of a MATLAB 4 file is larger than the file: ITK takes memory for what it says."""
+    at = 0
+    while at < len(content):
+        if at + 20 > len(content):
+            raise OSError("it ends within a variable")
+        _, rows, columns, _, length = struct.unpack_from("<5i", content, at)
+        at += 20 + length + 8 * rows * columns
+        if min(rows, columns, length) < 0 or at > len(content):
+            raise OSError(f"a variable of {rows} x {columns} numbers is longer than the file")
 
 
 def _all_numbers(words: list[bytes]) -> bool:
