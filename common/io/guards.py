@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..errors import InputError
 SHARE = 0.5  # of the machine's memory that the values of one file may take
 BYTES = 8  # a value, as it is worked with
 CHUNK = 2**22
+BEGINNING = 4096
 SLACK = 2**20  # bytes after the voxels that a file may have
 
 
@@ -29,6 +31,20 @@ def check_size(path: str | Path, shape: Sequence[int]) -> None:
             f"{path}: its header says {' x '.join(map(str, shape))} values, {needed / 2**30:.3g} GB in memory where "
             f"{limit / 2**30:.3g} GB are the limit; is the file damaged? Otherwise crop it, or use a larger machine."
         )
+
+
+def check_axes(path: Path) -> None:
+    """Refuse a MetaImage (.mha, .mhd) whose header says a number of axes that there cannot be, over which ITK stumbles.
+
+    Raises:
+        InputError: with that number. OSError: unreadable.
+    """
+    if path.suffix.lower() not in (".mha", ".mhd"):
+        return
+    with path.open("rb") as file:
+        found = re.search(rb"NDims\s*=\s*([-+\w.]+)", file.read(BEGINNING))
+    if found and found.group(1) not in (b"2", b"3", b"4"):
+        raise InputError(f"{path}: its header says {found.group(1).decode('latin-1')} axes (NDims); give 2, 3 or 4.")
 
 
 def check_gzip(path: str | Path, size: int) -> None:

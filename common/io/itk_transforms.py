@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Affine, Chain, Field, affine_of
-from .guards import check_size
+from .guards import check_axes, check_size
 from .transform_files import check_kind, known_to_itk
 
 Frame = tuple[np.ndarray, np.ndarray, np.ndarray]  # vectors (*spatial, D), matrix (D, D), origin (D,), LPS mm
@@ -139,6 +139,7 @@ def read_vectors(path: Path) -> Frame:
     Raises:
         InputError: not as many components as axes, whole numbers, or too large. OSError: unreadable.
     """
+    check_axes(path)
     with quiet_itk() as itk, _silent():
         dims, components, kind, shape = _header(itk, path)
         if dims not in (2, 3) or components != dims:

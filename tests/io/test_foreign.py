@@ -212,3 +212,11 @@ def test_colours_and_layers_are_no_vectors(itk, tmp_path: Path) -> None:
         itk.imwrite(layers, str(tmp_path / "layers.nrrd"))
     assert "colours or layers" in refused(tmp_path / "rgb.mha")
     assert "2 values a voxel in 3D are no displacement" in refused(tmp_path / "layers.nrrd")
+
+
+def test_a_metaimage_of_impossible_axes_is_refused(tmp_path: Path) -> None:
+    for axes in ("-3", "0", "99999999999", "many"):
+        (tmp_path / "a.mha").write_text(
+            f"ObjectType = Image\nNDims = {axes}\nDimSize = 3 3 3\nElementDataFile = LOCAL\n"
+        )
+        assert f"its header says {axes} axes" in refused(tmp_path / "a.mha")
