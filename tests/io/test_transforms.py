@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -167,27 +164,13 @@ def test_bad_transforms_are_named(tmp_path: Path, name: str, content: bytes, sai
     assert said in refused(tmp_path / name)
 
 
-def test_a_damaged_file_of_hdf5_ends_in_one_line(tmp_path: Path) -> None:
-    """In a process of its own: the 40 lines of HDF5 go past Python, to the standard error."""
+def test_a_damaged_file_of_hdf5_says_nothing_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The 40 lines of HDF5 go past Python, to the standard error."""
     whole = write_field(tmp_path / "whole.h5", field(), "itk").read_bytes()
-    program = "import sys; from tools.warp import main; main(sys.argv[1:])"
     for n, content in enumerate((whole[: len(whole) // 2], whole[:600], whole[:8] + bytes(len(whole) - 8))):
         (tmp_path / f"{n}.h5").write_bytes(content)
-        (tmp_path / "a.csv").write_text("x,y,z\n1,2,3\n")
-        words = [
-            str(tmp_path / f"{n}.h5"),
-            str(tmp_path / "a.csv"),
-            "--axes",
-            "LPS",
-            "--output",
-            str(tmp_path / "o.csv"),
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", program, *words], capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert done.returncode == 1 and not (tmp_path / "o.csv").exists()
-        assert len((done.stdout + done.stderr).splitlines()) == 1 and "cannot be read" in done.stderr
+        assert "cannot be read" in refused(tmp_path / f"{n}.h5")
+    assert capfd.readouterr().err == ""
 
 
 def test_transforms_that_are_no_motion_are_refused() -> None:
