@@ -48,6 +48,73 @@ class Field:
         return self.vectors.shape[:-1]
 
 
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A linear motion: a point p of the fixed image lies at ``matrix @ p + offset`` in the moving image, LPS mm.
+
+    Raises:
+        InputError: of other than 2 or 3 dimensions, NaN or infinite, or without an inverse.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __post_init__(self) -> None:
+        matrix, offset = np.asarray(self.matrix, dtype=float), np.asarray(self.offset, dtype=float)
+        if len(offset) not in (2, 3) or matrix.shape != 2 * offset.shape:
+            raise InputError(f"a matrix of shape {list(matrix.shape)} moves nothing; give one of 2 or 3 dimensions.")
+        if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
+            raise InputError(f"the matrix {matrix.tolist()}, offset {offset.tolist()}, is NaN or infinite.")
+        if not np.linalg.cond(matrix) < 1e8:
+            raise InputError(f"the matrix {matrix.tolist()} has no inverse; give one that has.")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "offset", offset)
+
+    @property
+    def dims(self) -> int:
+        """2 or 3."""
+        return len(self.offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Motions in a row: a point of the fixed image goes through ``parts`` in their order, into the moving image.
+
+    An image goes the other way: the last part is the first that is applied to it, as in a list of ANTs' ``-t`` options.
+    ITK's ``CompositeTransform`` lists its parts from the last to the first.
+
+    Raises:
+        InputError: no parts, or parts of different dimensions.
+    """
+
+    parts: tuple[Field | Affine, ...]
+
+    def __post_init__(self) -> None:
+        dims = {part.dims for part in self.parts}
+        if len(dims) != 1:
+            told = " and ".join(f"{n}D" for n in sorted(dims)) or "none"
+            raise InputError(f"{told} transforms in a row; give some of one dimension.")
+
+    @property
+    def dims(self) -> int:
+        """2 or 3."""
+        return self.parts[0].dims
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Its parts that are fields."""
+        return tuple(part for part in self.parts if isinstance(part, Field))
+
+
+Transform = Field | Affine | Chain
+
+
+def chain_of(*transforms: Transform) -> Chain:
+    """``transforms`` as one, a point going through the first of them first."""
+    nested = [each.parts if isinstance(each, Chain) else (each,) for each in transforms]
+    return Chain(tuple(part for parts in nested for part in parts))
+
+
 def lps_frame(affine: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the voxel-to-LPS matrix (D, D) and the origin (D,), in mm, of a grid of ``dims`` axes.
 

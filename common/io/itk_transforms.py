@@ -1,12 +1,14 @@
-"""Displacement fields as ITK's own files: transforms (.h5, .tfm) and vector images (.mha, .nrrd).
+"""Displacement fields and linear transforms as ITK's own files: transforms (.h5, .tfm, .mat) and vector images.
 
-A transform file holds a ``CompositeTransform`` with one ``DisplacementFieldTransform`` of double precision, as ITK, 3D
-Slicer and ANTs read it. Outside of the field's grid ITK moves nothing, where this library takes the nearest vector.
+A transform file of ours holds a ``CompositeTransform`` with one ``DisplacementFieldTransform`` of double precision, as
+ITK, 3D Slicer and ANTs read it. Outside of the field's grid ITK moves nothing, where this library takes the nearest
+vector.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..fields import Affine, Chain, Field, affine_of
+from .guards import check_axes, check_size
+from .transform_files import check_kind, known_to_itk
 
 Frame = tuple[np.ndarray, np.ndarray, np.ndarray]  # vectors (*spatial, D), matrix (D, D), origin (D,), LPS mm
 
@@ -34,8 +39,21 @@ def quiet_itk() -> Iterator[ModuleType]:
 
         try:
             yield itk
-        except RuntimeError as error:
-            raise OSError(str(error).strip().splitlines()[-1]) from error
+        except (RuntimeError, IndexError, MemoryError) as error:  # the latter two by what is damaged
+            raise OSError((str(error).strip() or type(error).__name__).splitlines()[-1]) from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what C libraries print on the standard error to themselves: HDF5 has 40 lines for a damaged file."""
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def write_transform(path: Path, vectors: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> None:
@@ -48,7 +66,7 @@ def write_transform(path: Path, vectors: np.ndarray, matrix: np.ndarray, origin:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_itk() as itk:
+        with quiet_itk() as itk, _silent():
             # a variable of its own: ITK's image is a view of it
             by_itk = np.ascontiguousarray(_axes_turned(vectors, len(origin)), dtype=np.float64)
             composite = itk.CompositeTransform[itk.D, len(origin)].New()
@@ -78,21 +96,19 @@ def _transform(itk: ModuleType, by_itk: np.ndarray, matrix: np.ndarray, origin: 
     return transform
 
 
-def read_transform(path: Path) -> Frame:
-    """Read the one displacement field of a transform file, by itself or in a composite.
+def read_chain(path: Path) -> Chain:
+    """Read a transform file of ITK: displacement fields and linear transforms, by themselves or in a composite.
 
     Raises:
-        InputError: other transforms, or several. OSError: unreadable.
+        InputError: transforms of other kinds, several in no composite, or a file of another program. OSError:
+            unreadable.
     """
-    with quiet_itk() as itk:
-        found = [part for transform in itk.transformread(str(path)) for part in _parts(itk, transform)]
-        names = [type(part).__name__ for part in found]
-        if len(found) != 1 or "DisplacementFieldTransform" not in names[0]:
-            raise InputError(
-                f"{path}: holds {', '.join(n.removeprefix('itk') for n in names) or 'nothing'}; "
-                "give a file of one displacement field."
-            )
-        return _frame(itk, found[0].GetDisplacementField())
+    check_kind(path)
+    with quiet_itk() as itk, _silent(), known_to_itk(path) as name:
+        read = list(itk.transformread(name))
+        if len(read) != 1:
+            raise InputError(f"{path}: holds {len(read)} transforms in no order; give a composite, or a file for each.")
+        return Chain(tuple(_part(itk, path, each) for each in reversed(_parts(itk, read[0]))))
 
 
 def _parts(itk: ModuleType, transform: Any) -> list[Any]:
@@ -102,17 +118,51 @@ def _parts(itk: ModuleType, transform: Any) -> list[Any]:
     return [p for n in range(transform.GetNumberOfTransforms()) for p in _parts(itk, transform.GetNthTransform(n))]
 
 
+def _part(itk: ModuleType, path: Path, transform: Any) -> Field | Affine:
+    name = type(transform).__name__.removeprefix("itk")
+    if "DisplacementFieldTransform" in name:
+        vectors, matrix, origin = _frame(itk, transform.GetDisplacementField())
+        return Field(vectors, affine_of(matrix, origin))
+    if not hasattr(transform, "IsLinear") or not transform.IsLinear():
+        raise InputError(
+            f"{path}: holds {name}, neither linear nor a displacement field; make it one by ITK's "
+            "TransformToDisplacementFieldFilter."
+        )
+    dims = transform.GetInputSpaceDimension()
+    corners = np.array([list(transform.TransformPoint([float(v) for v in p])) for p in (*np.eye(dims), np.zeros(dims))])
+    return Affine((corners[:-1] - corners[-1]).T, corners[-1])
+
+
 def read_vectors(path: Path) -> Frame:
     """Read a vector image of ITK, whose components stand as they are: LPS mm.
 
     Raises:
-        InputError: not as many components as axes. OSError: unreadable.
+        InputError: not as many components as axes, whole numbers, or too large. OSError: unreadable.
     """
-    with quiet_itk() as itk:
-        image = itk.imread(str(path))
-        if image.GetNumberOfComponentsPerPixel() != image.GetImageDimension():
-            raise InputError(f"{path}: {image.GetNumberOfComponentsPerPixel()} values a voxel are no displacement.")
-        return _frame(itk, image)
+    check_axes(path)
+    with quiet_itk() as itk, _silent():
+        dims, components, kind, shape = _header(itk, path)
+        if dims not in (2, 3) or components != dims:
+            raise InputError(
+                f"{path}: {components} values a voxel in {dims}D are no displacement; give one for each axis."
+            )
+        if kind not in ("float", "double"):
+            raise InputError(f"{path}: {components} values a voxel of {kind} are colours or layers, no displacement.")
+        check_size(path, (*shape, components))
+        # double precision is not wrapped for images of vectors; a field is float32 anyway
+        return _frame(itk, itk.imread(str(path), itk.Vector[itk.F, dims]))
+
+
+def _header(itk: ModuleType, path: Path) -> tuple[int, int, str, list[int]]:
+    """Axes, components and their type, and the shape."""
+    reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
+    if reader is None:
+        raise OSError("no format of ITK's")
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    dims = reader.GetNumberOfDimensions()
+    kind = reader.GetComponentTypeAsString(reader.GetComponentType())
+    return dims, reader.GetNumberOfComponents(), kind, [reader.GetDimensions(axis) for axis in range(dims)]
 
 
 def _frame(itk: ModuleType, image: Any) -> Frame:

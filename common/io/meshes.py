@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -19,14 +20,20 @@ PLY_TYPES = {
     "double": "f8", "float64": "f8",
 }  # fmt: skip
 
+PLY_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+
 
 @dataclass(frozen=True, eq=False)
 class Vertices:
-    """Points (N, 3) in a file's own axes, those axes where it states them, and ``moved(points)``: its new content."""
+    """Points (N, 3) in a file's own axes, those axes where it states them, and ``moved(points)``: its new content.
+
+    ``marked(points, outside)`` is the same with a word on those that are ``outside``, where the format has room for it.
+    """
 
     points: np.ndarray
     axes: str | None
     moved: Callable[[np.ndarray], bytes]
+    marked: Callable[[np.ndarray, np.ndarray], bytes] | None = None
 
 
 def read_vertices(content: bytes) -> Vertices:
@@ -39,7 +46,7 @@ def read_vertices(content: bytes) -> Vertices:
     if len(content) >= 84 and len(content) == 84 + 50 * size:
         return _read_binary_stl(content)
     if content.lstrip().startswith(b"solid"):
-        return _read_lines(content, rb"(?m)^\s*vertex[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)", zero_normals=True)
+        return _read_lines(content, rb"(?m)^[ \t]*vertex[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)", zero_normals=True)
     if re.search(rb"(?m)^v[ \t]", content):
         return _read_lines(content, rb"(?m)^v[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)")
     raise ValueError("not a mesh in legacy VTK, PLY, STL or OBJ")
@@ -92,6 +99,8 @@ def _read_vtk(content: bytes) -> Vertices:
         return _read_vtk_text(content, start, 3 * count, _axes(title))
     kind = np.dtype(">f4" if header.group(2) == b"float" else ">f8")
     end = start + 3 * count * kind.itemsize
+    if end > len(content):
+        raise ValueError("fewer points than it says")
     points = np.frombuffer(content[start:end], kind).reshape(count, 3)
     return Vertices(
         points.astype(float), _axes(title), lambda new: content[:start] + new.astype(kind).tobytes() + content[end:]
@@ -99,11 +108,12 @@ def _read_vtk(content: bytes) -> Vertices:
 
 
 def _read_vtk_text(content: bytes, start: int, count: int, axes: str | None) -> Vertices:
-    found = re.compile(rb"\s*(?:\S+\s+){%d}" % count).match(content, start) if count else None
-    if found is None:
+    words = list(islice(re.finditer(rb"\S+", content[start:]), min(count, len(content))))
+    if not count or len(words) != count:
         raise ValueError("fewer points than it says")
-    points = np.array(found.group().split(), dtype=float).reshape(-1, 3)
-    return Vertices(points, axes, lambda new: content[:start] + b"\n".join(_text(new)) + b"\n" + content[found.end() :])
+    points = np.array([float(word.group()) for word in words]).reshape(-1, 3)
+    end = start + words[-1].end()
+    return Vertices(points, axes, lambda new: content[:start] + b"\n".join(_text(new)) + content[end:])
 
 
 def _read_ply(content: bytes) -> Vertices:
@@ -111,17 +121,22 @@ def _read_ply(content: bytes) -> Vertices:
     if header is None:
         raise ValueError("no end of its header")
     lines = [line.split() for line in header.group().decode().splitlines()]
-    coding = next(line[1] for line in lines if line[:1] == ["format"])
+    coding = next((line[1] for line in lines if line[:1] == ["format"]), None)
+    if coding not in ("ascii", *PLY_ORDERS):
+        raise ValueError(f"its format is {coding}, neither ascii nor binary")
     elements = [n for n, line in enumerate(lines) if line[:1] == ["element"]]
     first, stop = (*elements, len(lines))[:2]
     if lines[first][1] != "vertex" or any("list" in line for line in lines[first:stop]):
         raise ValueError("its vertices do not come first, or have lists")
     properties = [(line[2], PLY_TYPES[line[1]]) for line in lines[first:stop] if line[:1] == ["property"]]
+    if {"x", "y", "z"} - {name for name, code in properties if code[0] == "f"}:
+        raise ValueError("its vertices have no x, y and z in float or double")
     count, axes = int(lines[first][2]), _axes(header.group())
+    if not 0 <= count <= len(content):
+        raise ValueError(f"it says {count} vertices, and is too short for them")
     if coding == "ascii":
         return _read_ply_text(content, header.end(), count, [name for name, _ in properties], axes)
-    order = {"binary_little_endian": "<", "binary_big_endian": ">"}[coding]
-    kind = np.dtype([(name, order + code) for name, code in properties])
+    kind = np.dtype([(name, PLY_ORDERS[coding] + code) for name, code in properties])
     rows = np.frombuffer(content, kind, count=count, offset=header.end())
 
     def moved(new: np.ndarray) -> bytes:

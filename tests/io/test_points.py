@@ -170,7 +170,7 @@ def test_bad_points_are_named(tmp_path: Path) -> None:
     assert "row 2, '1,2'" in message("a.csv", b"x,y,z\n1,2\n", "LPS")
     assert "row 2, 'p,1,2'" in message("a.fcsv", b"# CoordinateSystem = LPS\np,1,2\n", None)
     assert "says that its points are LPS, not RAS" in message("a.fcsv", LISTS["slicer.fcsv"], "RAS")
-    assert "names no columns" in message("b.csv", b"1,2,3\n4,5,6\n")
+    assert "names no columns" in message("b.csv", b"1,2,3,4\n4,5,6,7\n")
     assert "row 2, '1,2,far'" in message("c.csv", b"x,y,z\n1,2,far\n")
     assert "NaN or infinite" in message("d.csv", b"x,y,z\n1,2,nan\n")
     assert "no points" in message("e.csv", b"x,y,z\n")
