@@ -66,6 +66,28 @@ def nifti_header(path: str | Path) -> nib.AnalyzeHeader:
     raise InputError(f"{path}: cannot be read (no header of NIfTI); is the file whole?")
 
 
+def extension_codes(path: str | Path) -> list[int]:
+    """Read the codes of the extensions behind the header of a file of NIfTI; 4 is AFNI's.
+
+    Raises:
+        InputError: as `nifti_header`.
+    """
+    header = nifti_header(path)
+    if not isinstance(header, nib.Nifti1Header):
+        return []
+    start = header.template_dtype.itemsize + 4  # and whether there are any
+    swapped = header.endianness != nib.volumeutils.native_code
+    with opened(_files(Path(path))[0]) as file:
+        flag = file.read(start)[-4:]
+        size = int(header["vox_offset"]) - start
+        if flag[:1] in (b"", b"\0") or size <= 0:
+            return []
+        try:
+            return [e.get_code() for e in header.exts_klass.from_fileobj(file, size, swapped)]
+        except HeaderDataError:  # they do not matter to the voxels
+            return []
+
+
 def header_grid(path: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
     """Read the shape and the voxel-to-RAS affine (4, 4) of a file of NIfTI or Analyze, and not its voxels.
 

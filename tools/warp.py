@@ -161,14 +161,14 @@ def write_result(options: argparse.Namespace, images: Sequence[MedicalImage]) ->
     import numpy as np
 
     from common.io import write_image
-    from common.io.frames import frame_time, write_series
+    from common.io.frames import frame_step, write_series
 
     if len(images) == 1:
         write_image(options.output, images[0].array, images[0].affine)
         return list(images[0].array.shape)
     frames = np.stack([image.array for image in images], axis=-1)
     frames = frames[:, :, None] if frames.ndim == 3 else frames
-    step = frame_time(options.input) or frame_time(options.field)
+    step = frame_step(options.input) or frame_step(options.field)
     write_series(options.output, frames, images[0].affine, step)
     return list(frames.shape)
 

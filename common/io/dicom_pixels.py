@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import InputError
 from .dicom_headers import quiet_pydicom, quoted, read_header
 from .dicom_planes import Plane
-from .itk_transforms import quiet_itk
+from .quiet import quiet_itk
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Chain, Field, affine_of, lps_frame
-from ..grids import RAS_TO_LPS, nifti_affine
+from ..grids import RAS_TO_LPS
 from ..nifti import UNREADABLE, load_nifti, save_nifti
 from .foreign import (
     LEARN2REG,
@@ -37,7 +37,6 @@ from .foreign import (
     says_vectors,
 )
 from .formats import FORMATS, ITK, LINEAR, NIFTI, TRANSFORMS
-from .guards import check_gzip, check_size
 from .itk_transforms import read_chain, read_vectors, write_transform
 from .transform_files import check_ending
 
@@ -183,16 +182,9 @@ def _read_nifti(path: Path, convert: bool) -> list[Field]:
         )
     if not says_vectors(path, image):
         raise InputError(f"{path}: does not say that it holds vectors: set its intent to 1007 (vector) if it does.")
-    vectors = _values(path, image)
+    vectors = np.asarray(image.dataobj)
     vectors = vectors[:, :, 0] if shape[4] == 2 else vectors
     return [_field(path, image, frame, convert) for frame in np.moveaxis(vectors, -2, 0)]
-
-
-def _values(path: Path, image: nib.Nifti1Pair) -> np.ndarray:
-    check_size(path, image.shape)
-    size = image.get_data_dtype().itemsize * int(np.prod(image.shape, dtype=object))
-    check_gzip(path, int(image.dataobj.offset) + size)  # type: ignore[attr-defined]
-    return np.asarray(image.dataobj)
 
 
 def _of_learn2reg(path: Path, image: nib.Nifti1Pair) -> Field:
@@ -201,8 +193,8 @@ def _of_learn2reg(path: Path, image: nib.Nifti1Pair) -> Field:
             f"{path}: three frames, or three components? A field of Learn2Reg (voxels) is named disp_*.nii.gz; "
             "one in mm is [i, j, k, 1, 3] with intent 1007 (vector)."
         )
-    affine = nifti_affine(image.header)
-    field = Field(_values(path, image).astype(np.float32) @ lps_frame(affine, 3)[0].T, affine)
+    affine = image.affine
+    field = Field(np.asarray(image.dataobj).astype(np.float32) @ lps_frame(affine, 3)[0].T, affine)
     check_relative(field)
     return field
 
@@ -219,6 +211,6 @@ def _field(path: Path, image: nib.Nifti1Pair, vectors: np.ndarray, convert: bool
         vectors = vectors * np.diag(RAS_TO_LPS)[: vectors.shape[-1]]
     if image.header["descrip"].item().rstrip(b"\0") == ONCE:
         vectors = vectors[:, :, :1]
-    field = Field(vectors, nifti_affine(image.header))
+    field = Field(vectors, image.affine)
     check_relative(field)
     return field

@@ -23,6 +23,7 @@ import numpy as np
 from ..errors import InputError
 from ..fields import Field, lps_frame
 from ..grids import RAS_TO_LPS
+from ..nifti import extension_codes
 
 VECTOR, RAS_VECTOR = 1007, 1006
 LEARN2REG = "learn2reg"  # the name of the intent in ours; the challenge's own files have none
@@ -64,7 +65,7 @@ def check_writer(path: Path, image: nib.Nifti1Pair) -> None:
         raise InputError(f"{path}: holds {what} of NiftyReg; reg_transform -ref FIXED -def FILE OUT makes it a field.")
     if any(word in f"{name} {description}".lower() for word in ("flow", "velocity")):
         raise InputError(f"{path}: holds a velocity ({name or description}), as SPM's u_ and v_; give its y_ file.")
-    if any(extension.get_code() == AFNI_EXTENSION for extension in header.extensions):
+    if AFNI_EXTENSION in extension_codes(path):
         raise InputError(f"{path}: is of AFNI, whose warps are not read; convert it to a displacement field of ITK.")
     if code not in (0, VECTOR, RAS_VECTOR):
         raise InputError(f"{path}: has the intent {code}, which is no displacement; one has {VECTOR} (vector).")

@@ -8,9 +8,10 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..nifti import UNREADABLE, load_nifti, save_nifti, stored
-from .formats import NIFTI
-from .images import MedicalImage, _read_all, checked_label
+from ..forms import frame_time
+from ..nifti import nifti_header, save_nifti, stored
+from .formats import NIFTI, PAIRS
+from .images import MedicalImage, checked_label, read_all
 
 
 def read_each(path: str | Path, label: bool = False) -> list[MedicalImage]:
@@ -21,7 +22,7 @@ def read_each(path: str | Path, label: bool = False) -> list[MedicalImage]:
     Raises:
         InputError: as `images.read_image`, or other axes.
     """
-    array, affine = _read_all(Path(path))
+    array, affine = read_all(Path(path))
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
     frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else array[None]
@@ -38,17 +39,14 @@ def _checked(image: MedicalImage, label: bool) -> MedicalImage:
     return MedicalImage(array, image.affine, image.path)
 
 
-def frame_time(path: str | Path) -> float | None:
-    """How long a frame of a NIfTI file takes, ms; None where it does not say it, or another kind of file."""
-    if not str(path).lower().endswith(NIFTI):
-        return None
-    try:
-        header = load_nifti(path).header
-        factor = {"sec": 1e3, "msec": 1.0, "usec": 1e-3}.get(header.get_xyzt_units()[1])
-    except (*UNREADABLE, KeyError):
-        return None
-    step = float(header["pixdim"][4])
-    return step * factor if factor and header["dim"][0] > 3 and 0 < step < 1e6 else None
+def frame_step(path: str | Path) -> float | None:
+    """How long a frame of a NIfTI file takes, ms; None where it does not say it, or another kind of file.
+
+    Raises:
+        InputError: the header cannot be read.
+    """
+    path = Path(path)
+    return frame_time(nifti_header(path)) if path.name.lower().endswith((*NIFTI, *PAIRS)) else None
 
 
 def write_series(path: str | Path, frames: np.ndarray, affine: np.ndarray, step: float | None) -> Path:

@@ -47,7 +47,7 @@ def read_image(path: str | Path, channel: int | None = None) -> MedicalImage:
         InputError: no such file or channel, unreadable or damaged, too large, not 2D or 3D, of other numbers than real
             ones (colours, vectors, complex), NaN or Inf, or constant.
     """
-    array, affine = _read_all(Path(path))
+    array, affine = read_all(Path(path))
     return checked_image(single_image(array, affine, Path(path), channel))
 
 
@@ -57,7 +57,7 @@ def read_frames(path: str | Path) -> list[MedicalImage]:
     Raises:
         InputError: as `read_image`, or more than 4 axes.
     """
-    array, affine = _read_all(Path(path))
+    array, affine = read_all(Path(path))
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
     if array.ndim < 4:
@@ -109,7 +109,7 @@ def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
     Raises:
         InputError: as `read_image`, or values that are no labels, see `label_values`.
     """
-    array, affine = _read_all(Path(path))
+    array, affine = read_all(Path(path))
     return checked_label(single_image(array, affine, Path(path), channel if array.ndim == 4 else None))
 
 
@@ -168,7 +168,12 @@ def single_image(array: np.ndarray, affine: np.ndarray, path: Path, channel: int
     return MedicalImage(array, affine, path)
 
 
-def _read_all(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_all(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the array (i, j[, k[, t]]) of a file or series as it is, and its affine to RAS mm (4, 4).
+
+    Raises:
+        InputError: no such file, unreadable or damaged, or too large.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file.")
     reader = _reader(path)

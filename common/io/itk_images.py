@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..grids import RAS_TO_LPS
 from .itk_headers import check_header
-from .itk_transforms import quiet_itk
+from .quiet import quiet_itk, silent
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,15 @@ def itk_image(path: Path) -> Any:
         InputError: damaged or too large, see `check_header`. OSError: what ITK refuses.
     """
     check_header(path)
+    with quiet_itk() as itk, silent():
+        header = itk_header(path)
+        reader = itk.ImageFileReader[_image_type(itk, header, path)].New(FileName=str(path), ImageIO=header)
+        reader.Update()
+        return reader.GetOutput()
+
+
+def itk_header(path: Path) -> Any:
+    """What ITK reads of an image before its voxels; raise OSError if it does not know the format."""
     with quiet_itk() as itk:
         itk.Object.GlobalWarningDisplayOff()  # an error says it all
         header = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
@@ -39,13 +48,16 @@ def itk_image(path: Path) -> Any:
             raise OSError("no image of ITK")
         header.SetFileName(str(path))
         header.ReadImageInformation()
-        reader = itk.ImageFileReader[_image_type(itk, header, path)].New(FileName=str(path), ImageIO=header)
-        reader.Update()
-        return reader.GetOutput()
+        return header
+
+
+def number_type(header: Any) -> str:
+    """ITK's name of the type of the numbers in a voxel, such as ``float``."""
+    return str(header.GetComponentTypeAsString(header.GetComponentType()))
 
 
 def _image_type(itk: ModuleType, header: Any, path: Path) -> Any:
-    dims, kind = header.GetNumberOfDimensions(), header.GetComponentTypeAsString(header.GetComponentType())
+    dims, kind = header.GetNumberOfDimensions(), number_type(header)
     if dims not in (2, 3, 4):
         raise InputError(f"{path}: an image of {dims} axes; give one of 2, 3 or 4.")
     if "complex" in header.GetPixelTypeAsString(header.GetPixelType()):

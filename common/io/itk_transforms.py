@@ -8,10 +8,7 @@ vector.
 from __future__ import annotations
 
 import os
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,40 +17,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Affine, Chain, Field, affine_of
-from .guards import check_axes, check_size
+from .itk_images import itk_header, itk_image, number_type
+from .quiet import quiet_itk, silent
 from .transform_files import check_kind, known_to_itk
 
 Frame = tuple[np.ndarray, np.ndarray, np.ndarray]  # vectors (*spatial, D), matrix (D, D), origin (D,), LPS mm
-
-
-@contextmanager
-def quiet_itk() -> Iterator[ModuleType]:
-    """Import ITK, whose wrapping raises DeprecationWarnings from C and crashes where warnings are errors.
-
-    Raises:
-        OSError: with the last line of what ITK says.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import itk
-
-        try:
-            yield itk
-        except (RuntimeError, IndexError, MemoryError) as error:  # the latter two by what is damaged
-            raise OSError((str(error).strip() or type(error).__name__).splitlines()[-1]) from error
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep what C libraries print on the standard error to themselves: HDF5 has 40 lines for a damaged file."""
-    kept = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def write_transform(path: Path, vectors: np.ndarray, matrix: np.ndarray, origin: np.ndarray) -> None:
@@ -66,7 +34,7 @@ def write_transform(path: Path, vectors: np.ndarray, matrix: np.ndarray, origin:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_itk() as itk, _silent():
+        with quiet_itk() as itk, silent():
             # a variable of its own: ITK's image is a view of it
             by_itk = np.ascontiguousarray(_axes_turned(vectors, len(origin)), dtype=np.float64)
             composite = itk.CompositeTransform[itk.D, len(origin)].New()
@@ -104,7 +72,7 @@ def read_chain(path: Path) -> Chain:
             unreadable.
     """
     check_kind(path)
-    with quiet_itk() as itk, _silent(), known_to_itk(path) as name:
+    with quiet_itk() as itk, silent(), known_to_itk(path) as name:
         read = list(itk.transformread(name))
         if len(read) != 1:
             raise InputError(f"{path}: holds {len(read)} transforms in no order; give a composite, or a file for each.")
@@ -139,30 +107,16 @@ def read_vectors(path: Path) -> Frame:
     Raises:
         InputError: not as many components as axes, whole numbers, or too large. OSError: unreadable.
     """
-    check_axes(path)
-    with quiet_itk() as itk, _silent():
-        dims, components, kind, shape = _header(itk, path)
+    image = itk_image(path)
+    with quiet_itk() as itk:
+        dims, components = image.GetImageDimension(), image.GetNumberOfComponentsPerPixel()
         if dims not in (2, 3) or components != dims:
             raise InputError(
                 f"{path}: {components} values a voxel in {dims}D are no displacement; give one for each axis."
             )
-        if kind not in ("float", "double"):
+        if (kind := number_type(itk_header(path))) not in ("float", "double"):
             raise InputError(f"{path}: {components} values a voxel of {kind} are colours or layers, no displacement.")
-        check_size(path, (*shape, components))
-        # double precision is not wrapped for images of vectors; a field is float32 anyway
-        return _frame(itk, itk.imread(str(path), itk.Vector[itk.F, dims]))
-
-
-def _header(itk: ModuleType, path: Path) -> tuple[int, int, str, list[int]]:
-    """Axes, components and their type, and the shape."""
-    reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
-    if reader is None:
-        raise OSError("no format of ITK's")
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    dims = reader.GetNumberOfDimensions()
-    kind = reader.GetComponentTypeAsString(reader.GetComponentType())
-    return dims, reader.GetNumberOfComponents(), kind, [reader.GetDimensions(axis) for axis in range(dims)]
+        return _frame(itk, image)
 
 
 def _frame(itk: ModuleType, image: Any) -> Frame:

@@ -12,7 +12,7 @@ from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle, writt
 import common
 from common.errors import InputError
 from common.io.images import MedicalImage
-from common.io.itk_transforms import quiet_itk
+from common.io.quiet import quiet_itk
 from common.registration.api import register
 from common.registration.bundle import open_bundle
 from common.registration.outcome import Registration

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from common.forms import frame_time as time_of
 from common.grids import same_grid
 from common.io import MedicalImage, read_image, read_label, stem
 from common.io.dicom import frame_times, is_dicom
 from common.io.formats import NIFTI, PAIRS
+from common.io.frames import frame_step
 from common.io.images import read_loop
 from common.nifti import nifti_header
 
@@ -93,10 +93,10 @@ def _times(paths: Sequence[str | Path], count: int) -> np.ndarray | None:
     path = Path(paths[0])
     if len(paths) > 1:
         return None
-    if path.name.lower().endswith((*NIFTI, *PAIRS)):
-        step = time_of(nifti_header(path))
-        return None if step is None else step * np.arange(count)
-    return frame_times(path) if is_dicom(path) else None
+    if is_dicom(path):
+        return frame_times(path)
+    step = frame_step(path)
+    return None if step is None else step * np.arange(count)
 
 
 def _stored_axes(path: Path) -> list[int]:
