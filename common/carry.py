@@ -18,16 +18,22 @@ from .physical import background, invert_field, invert_points, outside, resample
 
 
 def carry_image(
-    field: Field, image: MedicalImage, label: bool = False, inverse: bool = False, grid: MedicalImage | None = None
+    field: Field,
+    image: MedicalImage,
+    label: bool = False,
+    inverse: bool = False,
+    grid: MedicalImage | None = None,
+    fill: float | None = None,
 ) -> tuple[MedicalImage, str]:
     """Carry ``image`` along ``field``; return it, and a remark on how that went.
 
     Args:
         label: a label map: take the nearest voxel.
         grid: whose grid the result has; None is the field's.
+        fill: the value outside of the image; None is its `background`; of a label map it is 0.
 
     Raises:
-        InputError: an image or a grid of other dimensions than the field's.
+        InputError: an image or a grid of other dimensions than the field's, or a fill of a label map.
     """
     for each in (image, grid):
         if each is not None and each.array.ndim != field.dims:
@@ -39,8 +45,10 @@ def carry_image(
         remark = f", inverted to {np.median(residual):.2g} mm (median), {residual.max():.2g} mm (largest)"
     elif grid is not None:
         field = resample_field(field, shape, affine)
-    order, fill = (0, 0.0) if label else (1, background(image.array))
-    array = warp_image(image.array, image.affine, field, order, fill)
+    if label and fill is not None:
+        raise InputError(f"{image.path}: a label map is 0 outside; give a fill of images only.")
+    order, value = (0, 0.0) if label else (1, background(image.array, fill))
+    array = warp_image(image.array, image.affine, field, order, value)
     if array.min() == array.max() and image.array.min() != image.array.max():
         remark += "; nothing of it lies there: do they share a space?"
     return MedicalImage(array, affine, image.path), remark

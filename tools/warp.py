@@ -21,7 +21,7 @@ from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
 from common.io.formats import AXES, POINTS
-from common.options import Parser, add_output, program
+from common.options import Parser, add_fill, add_output, program
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--label", action="store_true", help="a label map: take the nearest voxel")
     described.add_argument("--reference", type=Path, metavar="IMAGE", help="whose grid the output has")
     described.add_argument("--axes", choices=AXES, type=str.upper, help="of points, if their file does not say it")
+    add_fill(described, "image")
     described.add_argument("--frame", type=int, metavar="N", help="of a cine, from 0")
     return described
 
@@ -58,8 +59,8 @@ def warp_points(options: argparse.Namespace) -> str:
     from common.carry import carry_points
     from common.io import read_field, read_points, write_points
 
-    if options.label or options.reference or options.frame is not None:
-        raise InputError(f"{options.input}: holds points; --label, --reference and --frame are for images.")
+    if options.label or options.reference or options.frame is not None or options.fill is not None:
+        raise InputError(f"{options.input}: holds points; --label, --reference, --frame and --fill are for images.")
     points = read_points(options.input, options.axes)
     moved, remark = carry_points(read_field(options.field), points, options.inverse)
     write_points(options.output, points, moved)
@@ -80,10 +81,11 @@ def warp_image(options: argparse.Namespace) -> str:
         raise InputError(f"{options.input}: an image states its own axes; leave out --axes.")
     image = read_label(options.input) if options.label else read_image(options.input, options.frame)
     grid = read_image(options.reference) if options.reference else None
-    warped, remark = carry_image(read_field(options.field), image, options.label, options.inverse, grid)
+    how = options.label, options.inverse, grid, options.fill
+    warped, remark = carry_image(read_field(options.field), image, *how)
     write_image(options.output, warped.array, warped.affine)
-    how = "nearest" if options.label else "linear"
-    return f"{options.output}: {list(warped.array.shape)}, {how}{remark}"
+    sampled = "nearest" if options.label else "linear"
+    return f"{options.output}: {list(warped.array.shape)}, {sampled}{remark}"
 
 
 if __name__ == "__main__":

@@ -54,8 +54,10 @@ def read_frames(path: str | Path) -> list[MedicalImage]:
     array, affine = _read_all(Path(path))
     if array.ndim not in (2, 3, 4):
         raise InputError(f"{path}: {array.ndim}D of shape {list(array.shape)}; give a cine, (i, j, slice, frame).")
-    frames = np.moveaxis(array, 3, 0) if array.ndim == 4 else [array]
-    return [checked_image(MedicalImage(frame, affine, Path(path))) for frame in frames]
+    if array.ndim < 4:
+        return [checked_image(MedicalImage(array, affine, Path(path)))]
+    frames = enumerate(np.moveaxis(array, 3, 0))
+    return [checked_image(MedicalImage(frame, affine, Path(f"{path} frame {number}"))) for number, frame in frames]
 
 
 def checked_image(image: MedicalImage) -> MedicalImage:
@@ -69,13 +71,16 @@ def checked_image(image: MedicalImage) -> MedicalImage:
     return MedicalImage(array, image.affine, path)
 
 
-def read_label(path: str | Path) -> MedicalImage:
+def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
     """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
+
+    Args:
+        channel: of a 4D file, which of its maps; None refuses such a file.
 
     Raises:
         InputError: as `read_image`, or values that are not whole numbers.
     """
-    return checked_label(_read(Path(path)))
+    return checked_label(_read(Path(path), channel))
 
 
 def checked_label(image: MedicalImage) -> MedicalImage:

@@ -131,10 +131,7 @@ class RegistrationInference(SupervisedEvaluator):
 
         Its first image need not be the moving one (see `DiffuseMorph.path`); its last is the warped image.
         """
-        moving = task.case.moving
+        moving, outside = task.case.moving, background(task.case.moving.array, task.case.fill)
         fields = path_fields(self.network, task.image.to(self.by.device), self.path_steps)
-        images = [
-            warp_image(moving.array, moving.affine, field_of(task, ddf), fill=background(moving.array))
-            for ddf in fields
-        ]
+        images = [warp_image(moving.array, moving.affine, field_of(task, ddf), fill=outside) for ddf in fields]
         return np.stack([image if image.ndim == 3 else image[..., None] for image in images], axis=-1)

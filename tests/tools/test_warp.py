@@ -149,7 +149,7 @@ def test_a_2d_field_moves_2d_images_and_points(tmp_path: Path) -> None:
         ("moving.nii.gz", "o.nii.gz", ["--reference", "FOLDER/flat.nii.gz"], "2D, but the field is 3D"),
         ("mark.csv", "o.csv", [], "does not say whether its points are LPS"),
         ("mark.csv", "o.vtk", ["--axes", "LPS"], "points keep their format"),
-        ("mark.csv", "o.csv", ["--axes", "LPS", "--label"], "--label, --reference and --frame are for images"),
+        ("mark.csv", "o.csv", ["--axes", "LPS", "--label"], "--label, --reference, --frame and --fill are for images"),
         ("flat.csv", "o.csv", ["--axes", "LPS"], "points without z, but the images are 3D"),
     ],
 )

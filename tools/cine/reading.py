@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
 from common.errors import InputError
-from common.grids import nifti_affine, same_grid
+from common.grids import same_grid
 from common.io import MedicalImage, read_frames, read_image, read_label, stem
 from common.io.images import NIFTI
-from common.nifti import UNREADABLE
+from common.nifti import UNREADABLE, load_nifti
+from common.regridding import matched_label
 
 MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 
@@ -57,76 +58,71 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     if frame_time is not None and not 0 < frame_time < float("inf"):
         raise InputError(f"frame time {frame_time:g}: give milliseconds above 0.")
     first = Path(paths[0])
-    frames, affine, step = _of_one(first) if len(paths) == 1 else (*_of_many(paths), None)
-    step = frame_time or step
-    for number, frame in enumerate(frames):
-        if not np.isfinite(frame).all():
-            raise InputError(f"{first}: frame {number} has NaN or infinite voxels; replace them, for instance by 0.")
-        if frame.min() == frame.max():
-            raise InputError(f"{first}: every voxel of frame {number} is {frame.flat[0]:g}; cut that frame out.")
-    return Cine(frames, affine, None if step is None else step * np.arange(len(frames)), first)
+    images = _of_one(first) if len(paths) == 1 else _of_many(paths)
+    step = frame_time or (_step(first) if len(paths) == 1 else None)
+    times = None if step is None else step * np.arange(len(images))
+    return Cine(np.stack([image.array for image in images]), images[0].affine, times, first)
 
 
-def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray:
+def read_reference_label(path: str | Path, cine: Cine, frame: int) -> tuple[np.ndarray, str]:
     """Read the label map (*spatial) of frame ``frame``, from a map of that frame or from a 4D one of the cine.
 
+    It is matched to the cine in space, see `matched_label`, whose remark is returned too.
+
     Raises:
-        InputError: not a label map, on another grid than the cine, or empty.
+        InputError: not a label map, of another number of frames, empty, or elsewhere in space.
     """
     path, shape = Path(path), cine.frames.shape
-    ndim = _nifti(path).ndim if path.name.lower().endswith(NIFTI) and path.is_file() else 0
-    if ndim == 4 and cine.frames.ndim == 4:
-        frames, affine, _ = _of_one(path)
-        if frames.shape != shape:
-            raise InputError(f"{path}: shape {_stored(frames)}, but the cine has {_stored(cine.frames)}; give its own.")
-        array = frames[frame]
-        if not np.array_equal(array, np.round(array)):
-            raise InputError(f"{path}: a label map has whole numbers only; was it interpolated, or is it an image?")
-    else:
-        label = read_label(path)
-        array, affine = label.array, label.affine
-    if array.ndim == cine.frames.ndim - 2 and shape[-1] == 1:
-        array = array[..., None]
-    if array.shape != shape[1:] or not same_grid(affine, cine.affine):
-        raise InputError(f"{path}: lies on another grid ({list(array.shape)}) than {cine.path} ({list(shape[1:])}).")
+    stored = _header(path).get_data_shape() if path.name.lower().endswith(NIFTI) and path.is_file() else ()
+    count = stored[-1] if len(stored) > 3 else 1
+    if count not in (1, shape[0]):
+        raise InputError(f"{path}: shape {list(stored)}, but the cine has {_stored(cine.frames)}; give its own.")
+    label, image = read_label(path, frame if count > 1 else None), cine.image(frame)
+    if label.array.ndim == image.array.ndim - 1 and image.array.shape[-1] == 1:
+        label = replace(label, array=label.array[..., None])
+    if label.array.ndim != image.array.ndim:
+        raise InputError(f"{path}: {label.array.ndim}D, but frames of {cine.path} are {image.array.ndim}D.")
+    array, remark = matched_label(label, image)
     if not array.any():
         raise InputError(f"{path}: no label in frame {frame}; give the map of the reference frame.")
-    return array.astype(np.int32)
+    return array.astype(np.int32), remark
 
 
-def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray, float | None]:
-    if not path.exists():
-        raise InputError(f"{path}: no such file.")
+def _of_one(path: Path) -> list[MedicalImage]:
+    images = read_frames(path)
+    if len(images) < 2:
+        raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
+    return images
+
+
+def _step(path: Path) -> float | None:
+    """Ms between the frames of a NIfTI file; None where it does not say."""
     if not path.name.lower().endswith(NIFTI):
-        images = read_frames(path)
-        if len(images) < 2:
-            raise InputError(f"{path}: holds one image; give a cine, or one image file a frame.")
-        return np.stack([image.array for image in images]), images[0].affine, None
-    image = _nifti(path)
-    if image.ndim != 4 or image.shape[3] < 2:
-        raise InputError(f"{path}: shape {list(image.shape)} is no 4D cine of two frames or more, [i, j, k, t].")
-    try:
-        array = np.asarray(image.dataobj, dtype=np.float32)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
+        return None
+    header = _header(path)
     # by its text: the header is float32, in which 0.05 s is not 50 ms
-    step = float(str(image.header.get_zooms()[3])) * MILLISECONDS.get(image.header.get_xyzt_units()[1], 0.0)
-    return np.ascontiguousarray(np.moveaxis(array, 3, 0)), nifti_affine(image.header), step if step > 0 else None
+    step = float(str(header.get_zooms()[-1])) * MILLISECONDS.get(header.get_xyzt_units()[1], 0.0)
+    if not 0 <= step < float("inf"):
+        raise InputError(f"{path}: {step:g} ms from frame to frame by its header; give the right one by --frame-time.")
+    return step or None
 
 
-def _nifti(path: Path) -> nib.Nifti1Image:
+def _header(path: Path) -> nib.Nifti1Header:
+    """The header of a NIfTI file; raise InputError if there is none."""
     try:
-        return nib.load(path)
+        return load_nifti(path).header
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from error
 
 
-def _of_many(paths: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+def _of_many(paths: Sequence[str | Path]) -> list[MedicalImage]:
     images = [read_image(path) for path in paths]
-    for image in images[1:]:
-        if image.array.shape != images[0].array.shape or not same_grid(image.affine, images[0].affine):
-            raise InputError(f"{image.path}: lies on another grid than {images[0].path}; frames of a cine share one.")
-    return np.stack([image.array for image in images]), images[0].affine
+    first, *others = images
+    shape = first.array.shape
+    for image in others:
+        if image.array.shape != shape or not same_grid(image.affine, first.affine, shape):
+            raise InputError(f"{image.path}: lies on another grid than {first.path}; frames of a cine share one.")
+    return images
 
 
 def _stored(frames: np.ndarray) -> list[int]:

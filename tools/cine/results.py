@@ -34,7 +34,7 @@ ALWAYS = ("motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd")
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """All that is written of one cine; label and curves are None without a label."""
+    """All that is written of one cine; label and curves are None without a label, ``fill`` where none was asked for."""
 
     cine: Cine
     motion: Motion
@@ -43,6 +43,7 @@ class Results:
     view: View
     bundle: OpenBundle
     band: Band
+    fill: float | None = None
 
     @property
     def step(self) -> float | None:
@@ -73,7 +74,7 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
 def _write(results: Results, folder: Path, fields: str | None) -> None:
     cine, motion, step = results.cine, results.motion, results.step
     files = {kind: folder / f"{cine.name}_{kind}" for kind in _kinds(results)}
-    warped = warped_frames(cine, motion)
+    warped = warped_frames(cine, motion, results.fill)
     write_motion(files["motion.nii.gz"], motion, step)
     write_frames(files["warped.nii.gz"], warped, motion.affine, step)
     write_sequence(files["warped.seq.nrrd"], warped, motion.affine, cine.times)

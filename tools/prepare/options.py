@@ -42,6 +42,7 @@ def add_fractions(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="TRAIN,VAL,TEST",
         help=f"of the patients, in each split (default: {default})",
     )
+    parser.add_argument("--split", dest="split", type=fractions, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     shared.add_seed(parser, "the split")
 
 
