@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import InputError, say_in_one_line
+from common.files import refuse_overwriting
 from common.io.formats import AXES, POINTS
 from common.options import Parser, add_fill, add_output, program
 
@@ -43,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Warp from the command line."""
     say_in_one_line()
     options = parser().parse_args(arguments)
-    if options.output.resolve() in (options.input.resolve(), options.field.resolve()):
-        raise InputError(f"{options.output}: is an input too; choose another output.")
+    refuse_overwriting([options.output], [options.input, options.field, options.reference])
     print(warp_points(options) if options.input.name.lower().endswith(POINTS) else warp_image(options))
 
 

@@ -74,6 +74,11 @@ class Case:
             raise InputError(f"{self.label.path}: {where}; give the moving image's own label map.")
         object.__setattr__(self, "name", check_name(self.name or stem(self.moving.path)))
 
+    @property
+    def files(self) -> list[Path]:
+        """What was read, as far as it is of files."""
+        return [each.path for each in (self.moving, self.fixed, self.label, self.points) if each is not None]
+
 
 def check_name(name: str) -> str:
     """Return ``name``; raise InputError if files cannot be called after it."""

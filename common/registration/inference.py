@@ -23,7 +23,7 @@ from ..networks.paths import check_path, path_fields
 from ..physical import background, warp_image
 from .bundle import version_of
 from .outcome import By
-from .outputs import check_format, write_registration
+from .outputs import check_format, refuse_inputs, write_registration
 from .pairs import Entries
 from .register import field_of, registration_of
 from .tasks import Task, tasks
@@ -110,6 +110,8 @@ class RegistrationInference(SupervisedEvaluator):
     def _input(self, batch: dict[str, Any], device: torch.device, non_blocking: bool, **_: Any) -> tuple[Tensor, None]:
         """Take what the network sees of a case to the device; there is no target."""
         batch["task"] = self.task_of(batch)
+        case = batch["task"].case
+        refuse_inputs(self.output_dir / case.folder, case.name, self.format, case.files)
         return batch["task"].image.to(device, non_blocking=non_blocking), None
 
     def _write(self, engine: Engine) -> None:

@@ -77,7 +77,7 @@ class Registration:
 
     @cached_property
     def warped(self) -> np.ndarray:
-        """The moving image, sampled once where the field points, float32; its smallest value (or `Case.fill`) outside."""
+        """The moving image, sampled once where the field points, float32; outside its smallest value or `Case.fill`."""
         return self._pulled(self.field)
 
     @property

@@ -66,8 +66,12 @@ def run(options: argparse.Namespace) -> list[Path]:
 
     refuse_file(options.output)
     bundle, asked = find_bundle(options.bundle), settings(options)
+    from ..io.images import stem
     from .api import register  # and torch, for which nobody is to wait who has misspelt something
+    from .outputs import refuse_inputs
 
+    read = options.moving, options.fixed, options.label, options.points
+    refuse_inputs(options.output, options.name or stem(options.moving), options.format, read)
     names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "fill", "device")
     given = {name: getattr(options, name) for name in names}
     found = register(options.moving, options.fixed, bundle, **given, **asked)

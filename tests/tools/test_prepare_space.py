@@ -175,3 +175,18 @@ def test_files_of_several_images_are_no_pair(tmp_path: Path) -> None:
     save_image(tmp_path / "raw/a_moving.nii.gz", np.stack([image(), image(1)], -1), AFFINE)
     with pytest.raises(InputError, match=r"a_moving.nii.gz: 4D of shape .*choose a frame"):
         run(tmp_path / "raw")
+
+
+def test_a_data_set_within_its_source_is_no_source(tmp_path: Path) -> None:
+    save_pair(tmp_path)
+    for _ in range(2):
+        arguments = ["--source", tmp_path, "--output", tmp_path / "made", "--fractions", "1,0,0", "--jobs", 1]
+        assert main(["pairs", *map(str, arguments)]) == 0
+    assert len(prepared.read(tmp_path / "made").pairs("train")) == SHAPE[2]
+
+
+def test_a_phantom_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    for size in ("100000000,100000000", "100000000"):
+        with pytest.raises(InputError, match=r"size is 100000000,100000000, 1e\+16 voxels; give at most 3.36e\+07"):
+            main(["phantom", "--output", str(tmp_path / "made"), "--size", size])
+    assert not (tmp_path / "made").exists()

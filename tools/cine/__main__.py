@@ -64,20 +64,22 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
     Raises:
         InputError: anything that cannot be used; nothing is written then.
     """
-    from common.files import refuse_file
+    from common.files import refuse_file, refuse_overwriting
     from common.registration.bundle import open_bundle
 
     from .animation import view_of
     from .curves import measure
     from .motion import aimed, track
     from .reading import read_cine, read_reference_label
-    from .results import Results, write
+    from .results import ALWAYS, Results, write
 
     refuse_file(options.output)
     cine = read_cine(options.cine, options.frame_time)
     reference = options.reference_frame
     if not 0 <= reference < len(cine.frames):
         raise InputError(f"--reference-frame {reference}: {cine.path} has frames 0 to {len(cine.frames) - 1}.")
+    read = [*options.cine, options.label]
+    refuse_overwriting((options.output / f"{cine.name}_{kind}" for kind in ALWAYS), read)
     label, remark = read_reference_label(options.label, cine, reference) if options.label else (None, "")
     if label is not None and options.wall is not None and not (label == options.wall).any():
         raise InputError(f"{options.label}: --wall {options.wall} is not in it; choose another value.")
@@ -94,9 +96,8 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
     motion = track(bundle, cine, reference, label)
     view = view_of(motion, label, options.slice)
     curves = None if label is None else measure(motion, label, options.wall, options.cavity, drawn)
-    files = write(
-        Results(cine, motion, label, curves, view, bundle, drawn, options.fill), options.output, options.format
-    )
+    results = Results(cine, motion, label, curves, view, bundle, drawn, options.fill)
+    files = write(results, options.output, options.format, read)
     print(f"{options.output}: {len(cine.frames)} frames by {bundle.name}, {motion.seconds:.1f} s; {len(files)} files")
 
 

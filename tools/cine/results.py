@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from .writing import (
     write_sequence,
 )
 
-ALWAYS = ("motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd")
+ALWAYS = ("motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd", "cine.gif", "frames.csv", "cine.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +56,19 @@ class Results:
         return self.curves is not None and bool(self.curves.deviations)
 
 
-def write(results: Results, output: Path, fields: str | None = None) -> list[Path]:
+def write(
+    results: Results, output: Path, fields: str | None = None, inputs: Iterable[str | Path | None] = ()
+) -> list[Path]:
     """Write every file of ``results`` into the folder ``output``, all of them or none; return their paths.
 
     Args:
         fields: a format of `common.io.formats` to write the field of each frame in, too.
+        inputs: the files that were read.
 
     Raises:
-        InputError: a file cannot be written, or a format that does not fit.
+        InputError: a file cannot be written or would replace an input, or a format that does not fit.
     """
-    with staged(output) as folder:
+    with staged(output, inputs) as folder:
         _write(results, folder, fields)
         names = sorted(path.name for path in folder.iterdir())
     return [output / name for name in names]
@@ -97,7 +100,7 @@ def _write(results: Results, folder: Path, fields: str | None) -> None:
 def _kinds(results: Results) -> list[str]:
     maps = [f"{name}.nii.gz" for name in results.motion.maps]
     labelled = ["warped_label.nii.gz", "curves.png"] if results.label is not None else []
-    return [*ALWAYS, *maps, *labelled, "cine.gif", "frames.csv", "cine.json"]
+    return [*ALWAYS, *maps, *labelled]
 
 
 def band_note(results: Results) -> str:

@@ -39,6 +39,7 @@ def build(
     """
     splits = assign_splits(args, cases)
     refuse_repeated(cases)
+    refuse_inputs_in(args.output, cases)
     guard_output(args)
     results, skipped = convert_all(
         cases, convert, args.output, {**settings, "version": VERSION}, args.jobs, args.skip_broken
@@ -51,6 +52,17 @@ def build(
     _remove_orphans(dataset)
     _report(dataset, [*broken, *skipped], [line for result in results.values() for line in result.get("remarks", [])])
     return dataset
+
+
+def refuse_inputs_in(output: Path, cases: Sequence[Case]) -> None:
+    """Refuse an output folder that holds what is read: there, files are replaced and removed.
+
+    Raises:
+        InputError: naming the first such file.
+    """
+    for path in (Path(path) for case in cases for path in case.files.values()):
+        if path.resolve().is_relative_to(output.resolve()):
+            raise InputError(f"{path}: is an input, and lies in --output {output}; choose another --output")
 
 
 def guard_output(args: argparse.Namespace) -> None:

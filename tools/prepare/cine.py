@@ -11,6 +11,7 @@ from common.nifti import load_nifti
 
 from .cases import Case, Result, Settings
 from .framing import Frame
+from .matching import files_below
 from .own_data import convert_cases, convert_frame
 from .volumes import NIFTI, BrokenInput, broken, read_image, read_label, stem
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
 def find_cases(args: argparse.Namespace, source: Path, split: str | None = None) -> list[Case]:
     """Return a case a cine, with its label map where there is one."""
     root = source if source.is_dir() else source.parent
-    found = sorted(source.rglob(args.pattern)) if source.is_dir() else [source]
+    found = files_below(source, args.pattern, args.output) if source.is_dir() else [source]
     cines = [path for path in found if path.is_file() and path.name.lower().endswith(NIFTI)]
     if args.label_suffix:
         cines = [path for path in cines if not stem(path).endswith(args.label_suffix)]

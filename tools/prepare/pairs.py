@@ -33,5 +33,5 @@ def convert(case: Case, output: Path, settings: Settings) -> Result:
 def _find(args: argparse.Namespace, source: Path, split: str | None = None) -> tuple[list[Case], list[BrokenInput]]:
     if args.table and split is None:
         return read_table(args.table, source), []
-    cases, lone = match_folder(source, args.moving_pattern, args.fixed_pattern, args.label_suffix)
+    cases, lone = match_folder(source, args.moving_pattern, args.fixed_pattern, args.label_suffix, args.output)
     return [replace(case, split=split) for case in cases], lone
