@@ -33,10 +33,11 @@ def carry_image(
     Args:
         label: a label map: take the nearest voxel.
         grid: whose grid the result has; None is that of the field, of the first of several.
-        fill: what lies outside of the image; None is 0, or `physical.background`.
+        fill: the value outside of the image; None is its `background`; of a label map it is 0.
 
     Raises:
-        InputError: an image or a grid of other dimensions than the field's, or no field and no grid.
+        InputError: an image or a grid of other dimensions than the field's, no field and no grid, or a fill of a label
+            map.
     """
     chain = chain_of(transform)
     check_image(image, chain)
@@ -49,8 +50,10 @@ def carry_image(
         points += chain.fields[0].vectors
     else:
         points = move(points, chain)
-    usual = 0.0 if label else background(image.array)
-    array = sample(image.array, image.affine, points, 0 if label else 1, usual if fill is None else fill)
+    if label and fill is not None:
+        raise InputError(f"{image.path}: a label map is 0 outside; give a fill of images only.")
+    order, value = (0, 0.0) if label else (1, background(image.array, fill))
+    array = sample(image.array, image.affine, points, order, value)
     if array.min() == array.max() and image.array.min() != image.array.max():
         remark += "; nothing of it lies there: do they share a space?"
     return MedicalImage(array, affine, image.path), remark

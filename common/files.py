@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite, isnan
 from pathlib import Path
@@ -109,12 +109,44 @@ def refuse_file(output: Path) -> None:
         raise InputError(f"{output}: is a file; give a folder for the results.")
 
 
-@contextmanager
-def staged(output: Path) -> Iterator[Path]:
-    """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.
+def refuse_overwriting(outputs: Iterable[str | Path], inputs: Iterable[str | Path | None]) -> None:
+    """Refuse to write over an input, be it under another path: a link, symbolic or hard, or another way to spell it.
+
+    Args:
+        inputs: files that are read; None are left out.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: naming the first of ``outputs`` that is one of them.
+    """
+    read = [Path(each) for each in inputs if each is not None]
+    for output in map(Path, outputs):
+        for each in read:
+            if _is_same(output, each):
+                other = "" if output.absolute() == each.absolute() else f" ({each})"
+                raise InputError(
+                    f"{output}: is an input too{other}, and no input is written over; choose another output "
+                    "(--output), or another name for the results (--name) where there is one."
+                )
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    if first.resolve() == second.resolve():
+        return True
+    try:
+        return first.samefile(second)
+    except OSError:  # one of them is not there
+        return False
+
+
+@contextmanager
+def staged(output: Path, inputs: Iterable[str | Path | None] = ()) -> Iterator[Path]:
+    """Give a temporary folder whose files move to ``output`` together at the end, and not at all after an error.
+
+    Args:
+        inputs: what the files were made of, none of which is written over.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or a file of it would replace an input.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -123,7 +155,9 @@ def staged(output: Path) -> Iterator[Path]:
         raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
     try:
         yield folder
-        for path in sorted(folder.iterdir()):
+        made = sorted(folder.iterdir())
+        refuse_overwriting((output / path.name for path in made), inputs)
+        for path in made:
             os.replace(path, output / path.name)
     except OSError as error:
         raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error

@@ -42,15 +42,15 @@ def start_around(centre: Sequence[float], size: Sequence[int]) -> tuple[int, ...
     return tuple(int(np.floor(c + 0.5)) - m // 2 for c, m in zip(centre, size, strict=True))
 
 
-def crop_or_pad(array: Array, start: Sequence[int], size: Sequence[int]) -> Array:
-    """Return the box ``array[start : start + size]``, zero where it leaves the array.
+def crop_or_pad(array: Array, start: Sequence[int], size: Sequence[int], fill: float = 0) -> Array:
+    """Return the box ``array[start : start + size]``, ``fill`` where it leaves the array.
 
     Args:
         array: (*spatial, ...); axes after the first ``len(start)`` are kept whole.
         start: first index of the box along each axis; may be negative.
         size: shape of the box.
     """
-    box = np.zeros((*size, *array.shape[len(start) :]), array.dtype)
+    box = np.full((*size, *array.shape[len(start) :]), fill, array.dtype)
     source, target = [], []
     for first, length, available in zip(start, size, array.shape, strict=False):
         low, high = max(first, 0), max(min(first + length, available), 0)
@@ -157,6 +157,17 @@ def _hat_integral(t: Array) -> Array:
     return np.where(t < 0, (t + 1) ** 2 / 2, 1 - (1 - t) ** 2 / 2)
 
 
-def same_grid(first: np.ndarray, second: np.ndarray, tolerance: float = 1e-3) -> bool:
-    """Tell whether two affines agree: directions and origins to ``tolerance`` of the smallest voxel side."""
-    return np.allclose(first, second, rtol=0, atol=tolerance * min(spacing_of(second)))
+def same_grid(first: Array, second: Array, shape: Sequence[int] | None = None, tolerance: float = 1e-3) -> bool:
+    """Tell whether two affines agree but for rounding: every voxel to ``tolerance`` of the smallest voxel side.
+
+    Args:
+        shape: of the grid; None compares only what a single voxel tells of it.
+    """
+    return apart(first, second, shape or (2, 2, 2)) < tolerance
+
+
+def apart(first: Array, second: Array, shape: Sequence[int]) -> float:
+    """Return how far the same voxel of two grids of ``shape`` can lie apart, in smallest voxel sides of the second."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in (*shape, 1, 1)[:3]])).reshape(3, -1)
+    change = np.asarray(first, dtype=float)[:3] - np.asarray(second, dtype=float)[:3]
+    return float(np.linalg.norm(change[:, :3] @ corners + change[:, 3:], axis=0).max() / min(spacing_of(second)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,12 @@ def add_region(parser: Group, center: str = "the bundle's") -> None:
     parser.add_argument("--crop-size", metavar="N", help=size)
 
 
+def add_fill(parser: Group, of: str) -> None:
+    """``--fill``: what is written where an image that is carried somewhere has no voxels."""
+    told = f"value outside of the {of} (default: its smallest value)"
+    parser.add_argument("--fill", type=finite, metavar="VALUE", help=told)
+
+
 def add_jobs(parser: Group, what: str, default: int = 1) -> None:
     """``--jobs``: how many processes work at a time."""
     parser.add_argument("--jobs", type=positive, default=default, metavar="N", help=f"{what} (default: {default})")
@@ -121,6 +128,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number above 0")
     return int(text)
+
+
+def finite(text: str) -> float:
+    """A number, neither NaN nor infinite."""
+    (value,) = numbers(text, float, (1,))
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, neither NaN nor infinite")
+    return value
 
 
 def lengths(text: str) -> tuple[float, ...]:

@@ -4,9 +4,10 @@ A `Field` lives on the fixed image's grid and maps a point p of the fixed to ``p
 mm. An image is pulled by it: ``warped(p) = moving(p + u(p))``. A point of the moving image goes the other way, by the
 inverse. A 2D image or field has points of two components, in the plane of `io.geometry.plane_of`.
 
-Beyond its outer voxel centres an image fades into ``fill`` within one voxel, as in `spatial.warp` (ITK repeats the
-border for half a voxel and then stops); a field goes on as its nearest vector (ITK: zero). Along an axis of a single
-voxel an image reaches half a voxel to both sides.
+Beyond its outer voxel centres a warped image fades into ``fill`` within one voxel, as in `spatial.warp` (ITK repeats
+the border for half a voxel and then stops); a field goes on as its nearest vector (ITK: zero). Along an axis of a
+single voxel an image reaches half a voxel to both sides. What is not warped but only put on another grid ends as in
+ITK, see `regridding`. What lies outside of an image is its `background`, everywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ CHUNK = 2**20  # points at a time, which bounds the memory
 ITERATIONS = 200
 CONVERGED = 1e-4  # of the smallest voxel side
 SMALLEST_STEP = 1e-3
+HALF = 0.5 + 1e-3  # voxels: how far an image reaches beyond its outer centres, headers being rounded
 
 
 def sample(
@@ -72,7 +74,7 @@ def _beyond_lone_axes(index: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Which points lie off a single slice; those on it are moved to its centre, in place."""
     beyond = np.zeros(len(index), bool)
     for axis in (a for a, n in enumerate(shape) if n == 1):
-        beyond |= np.abs(index[:, axis]) > 0.5 + 1e-3
+        beyond |= np.abs(index[:, axis]) > HALF
         index[:, axis] = 0
     return beyond
 
@@ -99,9 +101,15 @@ def warp_image(array: np.ndarray, affine: np.ndarray, field: Field, order: int =
     return sample(array, affine, grid_points(field.shape, field.affine) + field.vectors, order, fill)
 
 
-def background(array: np.ndarray) -> float:
-    """What lies outside of an image: 0, or its smallest value where that is below 0, as in CT."""
-    return min(0.0, float(array.min()))
+def background(array: np.ndarray, given: float | None = None) -> float:
+    """What lies outside of an image: its smallest value, be that 0, the air of a CT or the offset of a scanner.
+
+    So an image less a constant gives the same results, less that constant.
+
+    Args:
+        given: the value that a user asked for instead.
+    """
+    return float(array.min()) if given is None else given
 
 
 def transform_points(points_lps: np.ndarray, field: Field) -> np.ndarray:
@@ -124,18 +132,28 @@ def _values(field: Field) -> torch.Tensor:
 
 
 def _vectors_at(points: np.ndarray, field: Field, values: torch.Tensor) -> np.ndarray:
-    vectors = np.empty_like(points)
-    last = np.array(field.shape) - 1.0
+    return held(points, values, field.affine)
+
+
+def held(points: np.ndarray, values: torch.Tensor, affine: np.ndarray, order: int = 1) -> np.ndarray:
+    """Values (N, C) of ``values`` (C, *spatial) float64 at points (N, D); outside, of the nearest point of the grid."""
+    shape = values.shape[1:]
+    found = np.empty((len(points), len(values)))
     for part in _chunks(len(points)):
-        index = np.clip(_indices(points[part], field.affine, field.shape), 0, last)
-        vectors[part] = _interpolate(values, index, padding="border").T
-    return vectors
+        index = np.clip(_indices(points[part], affine, shape), 0, np.array(shape) - 1.0)
+        found[part] = _interpolate(values, index, order, padding="border").T
+    return found
 
 
 def outside(points_lps: np.ndarray, field: Field) -> np.ndarray:
     """Tell which points (..., D), in LPS mm, lie more than half a voxel off the field's grid, as (...)."""
-    index = _indices(np.asarray(points_lps, dtype=float), field.affine, field.shape)
-    return np.asarray(((index < -0.5) | (index > np.array(field.shape) - 0.5)).any(-1))
+    return beyond(np.asarray(points_lps, dtype=float), field.affine, field.shape)
+
+
+def beyond(points: np.ndarray, affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Which points (..., D) lie more than half a voxel (and what is rounded) off a grid, as (...)."""
+    index = _indices(points, affine, shape)
+    return np.asarray(((index < -HALF) | (index > np.array(shape) - 1 + HALF)).any(-1))
 
 
 def invert_points(points_lps: np.ndarray, field: Field) -> tuple[np.ndarray, np.ndarray]:

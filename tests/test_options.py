@@ -30,7 +30,8 @@ LINES = [*parsers()]
 WHERE: dict[str, dict[str, argparse.Action]] = defaultdict(dict)
 for _line, _parser in parsers().items():
     for _word, _action in options_of(_parser).items():
-        WHERE[_word][_line] = _action
+        if _action.help != argparse.SUPPRESS:  # an old spelling, that is still taken
+            WHERE[_word][_line] = _action
 SHARED = [word for word, lines in WHERE.items() if len(lines) > 1]
 METAVARS = {"--output": {"DIR", "FILE"}}  # what a program writes
 TYPES = {"--spacing": "one for all axes, or of a volume three"}

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError, say_in_one_line
+from common.files import refuse_overwriting
 from common.io.formats import AXES, POINTS
-from common.options import Parser, add_output, program
+from common.options import Parser, add_fill, add_output, program
 
 if TYPE_CHECKING:
     from common.fields import Chain
@@ -49,9 +50,8 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--label", action="store_true", help="a label map: take the nearest voxel")
     described.add_argument("--reference", type=Path, metavar="IMAGE", help="whose grid the output has")
     described.add_argument("--axes", choices=AXES, type=str.upper, help="of points, if their file does not say it")
+    add_fill(described, "image")
     described.add_argument("--frame", type=int, metavar="N", help="of a cine or of its motion, from 0")
-    lowest = "of what lies outside of an image (default: 0, or its smallest value where that is below 0; labels 0)"
-    described.add_argument("--fill", type=float, metavar="VALUE", help=lowest)
     return described
 
 
@@ -59,9 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Warp from the command line."""
     say_in_one_line()
     options = parser().parse_args(arguments)
-    inputs = [options.input, options.field, *options.more, *([options.reference] if options.reference else [])]
-    if options.output.resolve() in [path.resolve() for path in inputs]:
-        raise InputError(f"{options.output}: is an input too; choose another output.")
+    refuse_overwriting([options.output], [options.input, options.field, *options.more, options.reference])
     print(warp_points(options) if options.input.name.lower().endswith(POINTS) else warp_image(options))
 
 
@@ -121,8 +119,6 @@ def warp_image(options: argparse.Namespace) -> str:
 
     if options.axes:
         raise InputError(f"{options.input}: an image states its own axes; leave out --axes.")
-    if options.label and options.fill is not None and options.fill != round(options.fill):
-        raise InputError(f"--fill is {options.fill:g}, but a label map has whole numbers only; give one.")
     chains, is_motion = transforms([options.field, *options.more], options.frame)
     images = frames_of(options.input, options.label, None if is_motion else options.frame)
     if len(images) > 1 and 1 < len(chains) != len(images):

@@ -29,6 +29,7 @@ def register(
     fixed_frame: int | None = None,
     slice_axis: int | None = None,
     name: str | None = None,
+    fill: float | None = None,
     device: str | None = None,
     **overrides: Any,
 ) -> Registration:
@@ -44,6 +45,7 @@ def register(
         moving_frame, fixed_frame: of images with four axes, counted from 0.
         slice_axis: of a volume that a 2D bundle registers slice by slice; None is that of the largest spacing.
         name: what files are called after; None is the moving image's name.
+        fill: the value of the warped image where the moving image has none; None is the smallest value that it has.
         device: where the network runs; None is a GPU if there is one.
         overrides: settings of the bundle's inference config, as in ``center="detect"``, ``spacing=1.5`` or
             ``crop_size=160``; not for a bundle that is open already.
@@ -51,7 +53,7 @@ def register(
     Raises:
         InputError: anything that cannot be used, in one line.
     """
-    case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name)
+    case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name, fill)
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
     return register_case(opened, case, slice_axis)
 
@@ -64,6 +66,7 @@ def case_of_files(
     axes: str | None = None,
     frames: tuple[int | None, int | None] = (None, None),
     name: str | None = None,
+    fill: float | None = None,
 ) -> Case:
     """What is to be registered; see `register` for the arguments.
 
@@ -77,6 +80,7 @@ def case_of_files(
         points=_points(points, axes),
         name=name or "",
         frames=frames,
+        fill=fill,
     )
     if case.points is not None:
         check_points(case.points, case.fixed.array.ndim)

@@ -49,6 +49,7 @@ class Case:
         name: what files are called after; folder: below the output folder.
         frames: which images of 4D files moving and fixed are, for the report.
         prepared: what the network is shown, where that is not for `Framing` to choose.
+        fill: what is written outside of the moving image; None is its `background`.
     """
 
     moving: MedicalImage
@@ -59,6 +60,7 @@ class Case:
     folder: str = ""
     frames: tuple[int | None, int | None] = (None, None)
     prepared: Prepared | None = None
+    fill: float | None = None
 
     def __post_init__(self) -> None:
         for other in (self.fixed, self.label):
@@ -71,6 +73,11 @@ class Case:
             where = f"no label of it lies in {self.moving.path}"
             raise InputError(f"{self.label.path}: {where}; give the moving image's own label map.")
         object.__setattr__(self, "name", check_name(self.name or stem(self.moving.path)))
+
+    @property
+    def files(self) -> list[Path]:
+        """What was read, as far as it is of files."""
+        return [each.path for each in (self.moving, self.fixed, self.label, self.points) if each is not None]
 
 
 def check_name(name: str) -> str:

@@ -9,10 +9,9 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..fields import Field
 from ..grids import resample, resampled_shape, same_grid, spacing_of
 from ..io.images import MedicalImage
-from ..physical import warp_image
+from ..regridding import filled, on_grid
 from .region import Region
 
 IDENTITY = nib.orientations.axcodes2ornt("RAS")
@@ -88,13 +87,11 @@ class NetworkGrid:
         Args:
             order: 1 for images, averaged where voxels grow; 0 for labels, which are 0 where they are not seen.
         """
-        if image.array.shape == self.fixed.array.shape and same_grid(image.affine, self.fixed.affine):
+        shape = self.fixed.array.shape
+        if image.array.shape == shape and same_grid(image.affine, self.fixed.affine, shape):
             return self.bring_same(image, order), np.ones(self.shape, bool)
-        array, affine = (image.array, image.affine) if order == 0 else self._coarsened(image)
-        nowhere = Field(np.zeros((*self.shape, len(self.shape)), np.float32), self.affine)
-        seen = warp_image(np.ones(array.shape, np.float32), affine, nowhere) > 0.5
-        values = warp_image(array, affine, nowhere, order=order)
-        return (_filled(values, seen, self.spatial_dims) if order else values), seen
+        values, seen = on_grid(image.array, image.affine, self.shape, self.affine, order)
+        return (filled(values, seen, self.spatial_dims) if order else values), seen
 
     def bring_same(self, image: MedicalImage, order: int = 1) -> np.ndarray:
         """Return an image on the fixed image's own grid, turned and resampled to this one."""
@@ -102,20 +99,6 @@ class NetworkGrid:
         if self.shape == turned.shape and same_grid(self.affine, self.turned[1]):
             return turned
         return resample(turned, self.turned[1], self.spacing[: self.spatial_dims], order)[0]
-
-    def _coarsened(self, image: MedicalImage) -> tuple[np.ndarray, np.ndarray]:
-        """Average voxels that are much smaller than this grid's, so that sampling them leaves out none."""
-        wanted = [max(own, self._step_along(image.affine, axis)) for axis, own in enumerate(image.spacing)]
-        wanted = [w if w > 1.5 * own else own for w, own in zip(wanted, image.spacing, strict=True)]
-        if wanted == list(image.spacing):
-            return image.array, image.affine
-        return resample(image.array, image.affine, wanted)
-
-    def _step_along(self, affine: np.ndarray, axis: int) -> float:
-        """This grid's voxel size along another image's axis: that of the axis nearest to it."""
-        direction = affine[:3, axis] / np.linalg.norm(affine[:3, axis])
-        ours = self.affine[:3, : len(self.shape)] / np.array(self.spacing)
-        return self.spacing[int(np.abs(direction @ ours).argmax())]
 
     def in_turned(self, region: Region) -> Region:
         """``region`` of this grid's voxels as one of the turned native voxels."""
@@ -160,15 +143,3 @@ def _turn(fixed: MedicalImage, spatial_dims: int, axes: str, slice_axis: int | N
     if min(shape[axis] for axis in order[:2]) < 2:
         raise InputError(f"{fixed.path}: shape {shape} has no slices across axis {across}; give another --slice-axis.")
     return np.array([[order.index(axis), 1.0] for axis in range(3)])
-
-
-def _filled(values: np.ndarray, seen: np.ndarray, spatial_dims: int) -> np.ndarray:
-    """Give what is not seen the smallest value that is, slice by slice in 2D, so that it changes no range.
-
-    So too what is as small but for rounding: a slice of nothing else would be scaled to [0, 1] like any other.
-    """
-    axes = tuple(range(spatial_dims))
-    low = np.min(values, axis=axes, keepdims=True, where=seen, initial=np.inf)
-    low = np.where(np.isfinite(low), low, 0)
-    rounding = 1e-6 * float(np.ptp(values))
-    return np.where(seen & (values > low + rounding), values, low).astype(np.float32)

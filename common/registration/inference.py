@@ -23,7 +23,7 @@ from ..networks.paths import check_path, path_fields
 from ..physical import background, warp_image
 from .bundle import version_of
 from .outcome import By
-from .outputs import check_format, write_registration
+from .outputs import check_format, refuse_inputs, write_registration
 from .pairs import Entries
 from .register import field_of, registration_of
 from .tasks import Task, tasks
@@ -110,6 +110,8 @@ class RegistrationInference(SupervisedEvaluator):
     def _input(self, batch: dict[str, Any], device: torch.device, non_blocking: bool, **_: Any) -> tuple[Tensor, None]:
         """Take what the network sees of a case to the device; there is no target."""
         batch["task"] = self.task_of(batch)
+        case = batch["task"].case
+        refuse_inputs(self.output_dir / case.folder, case.name, self.format, case.files)
         return batch["task"].image.to(device, non_blocking=non_blocking), None
 
     def _write(self, engine: Engine) -> None:
@@ -131,10 +133,7 @@ class RegistrationInference(SupervisedEvaluator):
 
         Its first image need not be the moving one (see `DiffuseMorph.path`); its last is the warped image.
         """
-        moving = task.case.moving
+        moving, outside = task.case.moving, background(task.case.moving.array, task.case.fill)
         fields = path_fields(self.network, task.image.to(self.by.device), self.path_steps)
-        images = [
-            warp_image(moving.array, moving.affine, field_of(task, ddf), fill=background(moving.array))
-            for ddf in fields
-        ]
+        images = [warp_image(moving.array, moving.affine, field_of(task, ddf), fill=outside) for ddf in fields]
         return np.stack([image if image.ndim == 3 else image[..., None] for image in images], axis=-1)

@@ -77,7 +77,7 @@ class Registration:
 
     @cached_property
     def warped(self) -> np.ndarray:
-        """The moving image, sampled once where the field points, float32; 0 (or less, as its smallest) outside."""
+        """The moving image, sampled once where the field points, float32; outside its smallest value or `Case.fill`."""
         return self._pulled(self.field)
 
     @property
@@ -86,7 +86,7 @@ class Registration:
 
     def _pulled(self, field: Field) -> np.ndarray:
         image = self.moving
-        return warp_image(image.array, image.affine, field, fill=background(image.array))
+        return warp_image(image.array, image.affine, field, fill=background(image.array, self.case.fill))
 
     @cached_property
     def warped_label(self) -> np.ndarray | None:

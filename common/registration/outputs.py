@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import staged, write_bytes, write_json
+from ..files import refuse_overwriting, staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
 from ..io.points import write_points
 from ..nifti import save_image
@@ -25,6 +25,18 @@ def check_format(format: str, dims: int) -> None:
         raise InputError(f"format {format!r} is unknown; choose one of {', '.join(FORMATS)}.")
     if format == "l2r" and dims == 2:
         raise InputError("format 'l2r' has no fields of 2D images; choose another.")
+
+
+def refuse_inputs(output: str | Path, name: str, format: str, inputs: Iterable[str | Path | None]) -> None:
+    """Refuse, before anything is computed, a folder and a name of which the files that there always are replace inputs.
+
+    Raises:
+        InputError: naming such a file.
+    """
+    ending = FORMATS[format][0]
+    ends = [f"{kind}.nii.gz" for kind in ("warped", "jacobian", "seen")]
+    names = [f"{name}_{end}" for end in (*ends, f"field{ending}", f"inverse_field{ending}")]
+    refuse_overwriting((Path(output) / each for each in (*names, f"{name}.json", f"{name}.png")), inputs)
 
 
 def write_registration(
@@ -45,10 +57,10 @@ def write_registration(
         displacement: whether the field is also written as ``name``_displacement.nii.gz, its name up to version 0.2.
 
     Raises:
-        InputError: a file cannot be written; none is, then.
+        InputError: a file cannot be written, or would replace an input; none is, then.
     """
     check_format(format, found.field.dims)
-    with staged(Path(output)) as folder:
+    with staged(Path(output), found.case.files) as folder:
         start = folder / name
         for key, array in {**found.images, **(more or {})}.items():
             save_image(start.with_name(f"{name}_{key}.nii.gz"), array, found.fixed.affine)

@@ -8,7 +8,16 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.formats import AXES, FORMATS, POINTS
-from ..options import add_bundle, add_device, add_output, add_overrides, add_region, parse_overrides, region_overrides
+from ..options import (
+    add_bundle,
+    add_device,
+    add_fill,
+    add_output,
+    add_overrides,
+    add_region,
+    parse_overrides,
+    region_overrides,
+)
 
 EPILOG = """\
 Files that are written to DIR, NAME being that of the moving image:
@@ -40,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
     across = "axis across the slices, for a 2D bundle (default: that of the largest spacing)"
     parser.add_argument("--slice-axis", type=int, metavar="0|1|2", choices=range(3), help=across)
+    add_fill(parser, "moving image")
     add_region(parser)
     add_overrides(parser, "settings of the bundle's inference config")
     add_device(parser)
@@ -56,9 +66,13 @@ def run(options: argparse.Namespace) -> list[Path]:
 
     refuse_file(options.output)
     bundle, asked = find_bundle(options.bundle), settings(options)
+    from ..io.images import stem
     from .api import register  # and torch, for which nobody is to wait who has misspelt something
+    from .outputs import refuse_inputs
 
-    names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "device")
+    read = options.moving, options.fixed, options.label, options.points
+    refuse_inputs(options.output, options.name or stem(options.moving), options.format, read)
+    names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "fill", "device")
     given = {name: getattr(options, name) for name in names}
     found = register(options.moving, options.fixed, bundle, **given, **asked)
     files = found.save(options.output, format=options.format)

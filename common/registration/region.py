@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..grids import centre_start, crop_or_pad, min_max, resize, start_around
+from ..physical import background
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Framing:
     def cut(self, image: np.ndarray, box: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
         """Return the region of ``image`` (i, j, ...) in [0, 1]: each slice by itself in 2D, the volume in 3D."""
         start, size = box
-        region = crop_or_pad(image, start, size)
+        region = crop_or_pad(image, start, size, background(image))
         inside = crop_or_pad(np.ones(image.shape, bool), start, size)
         if self.network_size is not None:
             region, inside = resize(region, self.network_size), resize(inside, self.network_size, order=0)

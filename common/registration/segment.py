@@ -199,7 +199,7 @@ def write_segmentation(task: Task, pred: Tensor, channels: Sequence[str], output
         pred: (1, C, *region.shape), channels as the network names them.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: a file cannot be written, or would replace an input.
     """
     pred = pred.detach().float().cpu()
     shares = task.place(pred[:, numbered(channels, "segmentation")])
@@ -212,7 +212,7 @@ def write_segmentation(task: Task, pred: Tensor, channels: Sequence[str], output
         "warped": task.place(pred[:, channels.index("warped")][:, None]),
     }
     names = {f"{task.case.name}_{name}.nii.gz": values for name, values in maps.items()}
-    with staged(Path(output_dir)) as folder:
+    with staged(Path(output_dir), task.case.files) as folder:
         for name, values in names.items():
             save_image(folder / name, task.back(values[:, 0]), task.case.fixed.affine)
     return [Path(output_dir) / name for name in names]

@@ -95,9 +95,11 @@ def test_only_what_has_values_before_and_after_is_compared() -> None:
 def test_outside_of_the_moving_image_is_its_smallest_value() -> None:
     vectors = np.full((8, 8, 2), 100.0, np.float32)
     outcome = of_field(vectors, grid_around((8, 8), (1.0, 1.0)))
-    assert (outcome.warped == 0).all()
-    outcome.moving.array[2, 3] = -1000.0
-    assert (replace(outcome).warped == -1000).all()
+    assert (outcome.warped == outcome.moving.array.min()).all()
+    for value in (-1000.0, 7.0):
+        outcome.moving.array[:] += value - outcome.moving.array.min()
+        assert (replace(outcome).warped == value).all()
+    assert (replace(outcome, case=replace(outcome.case, fill=-3.0)).warped == -3).all()
 
 
 def test_the_correlation_of_a_stack_weighs_slices_by_what_is_compared_of_them() -> None:

@@ -218,7 +218,7 @@ def test_two_frames_of_a_cine(tmp_path: Path, spatial_dims: int) -> None:
 
 @pytest.mark.parametrize(
     ("frames", "said"),
-    [((0, 9), "frame 9 asked for, but it has 0 to 5"), ((2, 2), "two different"), ((-1, 2), "from 0")],
+    [((0, 9), "holds images 0 to 5; there is no 9"), ((2, 2), "two different"), ((-1, 2), "from 0")],
 )
 def test_frames_that_are_not_there_are_named(tmp_path: Path, frames: tuple[int, int], said: str) -> None:
     save(tmp_path / "raw/a.nii.gz", image((9, 8, 2, 6)))

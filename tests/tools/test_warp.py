@@ -152,8 +152,7 @@ def test_a_2d_field_moves_2d_images_and_points(tmp_path: Path) -> None:
         ("mark.csv", "o.csv", ["--axes", "LPS", "--label"], "--label, --reference and --fill are for images"),
         ("mark.csv", "o.csv", ["--axes", "LPS", "--frame", "0"], "--frame is for images, and for the motion of a cine"),
         ("moving.nii.gz", "o.nii.gz", ["--frame", "1"], "holds images 0 to 0; there is no 1"),
-        ("label.nii.gz", "o.nii.gz", ["--label", "--fill", "0.5"], "--fill is 0.5, but a label map has whole numbers"),
-        ("moving.nii.gz", "field.nii.gz", [], "is an input too"),
+        ("label.nii.gz", "o.nii.gz", ["--label", "--fill", "1"], "a label map is 0 outside"),
         ("flat.csv", "o.csv", ["--axes", "LPS"], "points without z, but the images are 3D"),
     ],
 )

@@ -21,6 +21,8 @@ from common.registration.program import settings
 from . import band
 from .band import Band
 
+TIMELESS = "does not say how long a frame takes, so that there are frame numbers for times; --frame-time sets it"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
@@ -37,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--frame-time", type=float, metavar="MS", help="from one frame to the next (default: the file's)")
     made.add_argument("--slice", type=int, metavar="K", help="that is animated (default: the one with the most label)")
     shared.add_format(made, FORMATS, None, "write a field a frame too, in this format (default: none)")
+    shared.add_fill(made, "reference frame")
     shared.add_region(made, "the label, else detect")
     band.add_arguments(made)
     shared.add_overrides(made, "settings of the bundle's inference config")
@@ -61,21 +64,23 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
     Raises:
         InputError: anything that cannot be used; nothing is written then.
     """
-    from common.files import refuse_file
+    from common.files import refuse_file, refuse_overwriting
     from common.registration.bundle import open_bundle
 
     from .animation import view_of
     from .curves import measure
     from .motion import aimed, track
     from .reading import read_cine, read_reference_label
-    from .results import Results, write
+    from .results import ALWAYS, Results, write
 
     refuse_file(options.output)
     cine = read_cine(options.cine, options.frame_time)
     reference = options.reference_frame
     if not 0 <= reference < len(cine.frames):
         raise InputError(f"--reference-frame {reference}: {cine.path} has frames 0 to {len(cine.frames) - 1}.")
-    label = read_reference_label(options.label, cine, reference) if options.label else None
+    read = [*options.cine, options.label]
+    refuse_overwriting((options.output / f"{cine.name}_{kind}" for kind in ALWAYS), read)
+    label, remark = read_reference_label(options.label, cine, reference) if options.label else (None, "")
     if label is not None and options.wall is not None and not (label == options.wall).any():
         raise InputError(f"{options.label}: --wall {options.wall} is not in it; choose another value.")
     if options.format == "l2r" and cine.frames.ndim == 3:
@@ -83,13 +88,16 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
     slices = cine.frames.shape[3] if cine.frames.ndim == 4 else 1
     if options.slice is not None and not 0 <= options.slice < slices:
         raise InputError(f"--slice {options.slice}: {cine.path} has slices 0 to {slices - 1}.")
+    for line in filter(None, [remark, "" if cine.times is not None else f"{cine.path}: {TIMELESS}"]):
+        print(f"warning: {line}")
     asked = settings(options)
     bundle = open_bundle(options.bundle, options.device, **asked)
     bundle = bundle if "center" in asked else aimed(bundle, label)
     motion = track(bundle, cine, reference, label)
     view = view_of(motion, label, options.slice)
     curves = None if label is None else measure(motion, label, options.wall, options.cavity, drawn)
-    files = write(Results(cine, motion, label, curves, view, bundle, drawn), options.output, options.format)
+    results = Results(cine, motion, label, curves, view, bundle, drawn, options.fill)
+    files = write(results, options.output, options.format, read)
     print(f"{options.output}: {len(cine.frames)} frames by {bundle.name}, {motion.seconds:.1f} s; {len(files)} files")
 
 

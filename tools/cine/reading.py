@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from common.io.formats import NIFTI, PAIRS
 from common.io.frames import frame_step
 from common.io.images import read_loop
 from common.nifti import nifti_header
+from common.regridding import matched_label
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,35 +58,32 @@ def read_cine(paths: Sequence[str | Path], frame_time: float | None = None) -> C
     if frame_time is not None and not 0 < frame_time < float("inf"):
         raise InputError(f"frame time {frame_time:g}: give milliseconds above 0.")
     first = Path(paths[0])
-    frames, affine = _of_one(first) if len(paths) == 1 else _of_many(paths)
-    times = _times(paths, len(frames)) if frame_time is None else frame_time * np.arange(len(frames))
-    return Cine(frames, affine, times, first)
+    images = read_loop(first) if len(paths) == 1 else _of_many(paths)
+    times = _times(paths, len(images)) if frame_time is None else frame_time * np.arange(len(images))
+    return Cine(np.stack([image.array for image in images]), images[0].affine, times, first)
 
 
-def read_reference_label(path: str | Path, cine: Cine, frame: int) -> np.ndarray:
+def read_reference_label(path: str | Path, cine: Cine, frame: int) -> tuple[np.ndarray, str]:
     """Read the label map (*spatial) of frame ``frame``, from a map of that frame or from a 4D one of the cine.
 
+    It is matched to the cine in space, see `matched_label`, whose remark is returned too.
+
     Raises:
-        InputError: not a label map, on another grid than the cine, or empty.
+        InputError: not a label map, of another number of frames, empty, or elsewhere in space.
     """
     path, shape = Path(path), cine.frames.shape
     stored = _stored_axes(path)
     if len(stored) > 3 and stored[-1] != shape[0]:
         raise InputError(f"{path}: shape {list(stored)}, but the cine has {_stored(cine.frames)}; give its own.")
-    label = read_label(path, frame)
-    array, affine = label.array, label.affine
-    if array.ndim == cine.frames.ndim - 2 and shape[-1] == 1:
-        array = array[..., None]
-    if array.shape != shape[1:] or not same_grid(affine, cine.affine):
-        raise InputError(f"{path}: lies on another grid ({list(array.shape)}) than {cine.path} ({list(shape[1:])}).")
+    label, image = read_label(path, frame), cine.image(frame)
+    if label.array.ndim == image.array.ndim - 1 and image.array.shape[-1] == 1:
+        label = replace(label, array=label.array[..., None])
+    if label.array.ndim != image.array.ndim:
+        raise InputError(f"{path}: {label.array.ndim}D, but frames of {cine.path} are {image.array.ndim}D.")
+    array, remark = matched_label(label, image)
     if not array.any():
         raise InputError(f"{path}: no label in frame {frame}; give the map of the reference frame.")
-    return array
-
-
-def _of_one(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    images = read_loop(path)
-    return np.stack([image.array for image in images]), images[0].affine
+    return array, remark
 
 
 def _times(paths: Sequence[str | Path], count: int) -> np.ndarray | None:
@@ -107,12 +105,14 @@ def _stored_axes(path: Path) -> list[int]:
     return shape[:3] + [n for n in shape[3:] if n != 1]
 
 
-def _of_many(paths: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+def _of_many(paths: Sequence[str | Path]) -> list[MedicalImage]:
     images = [read_image(path) for path in paths]
-    for image in images[1:]:
-        if image.array.shape != images[0].array.shape or not same_grid(image.affine, images[0].affine):
-            raise InputError(f"{image.path}: lies on another grid than {images[0].path}; frames of a cine share one.")
-    return np.stack([image.array for image in images]), images[0].affine
+    first, *others = images
+    shape = first.array.shape
+    for image in others:
+        if image.array.shape != shape or not same_grid(image.affine, first.affine, shape):
+            raise InputError(f"{image.path}: lies on another grid than {first.path}; frames of a cine share one.")
+    return images
 
 
 def _stored(frames: np.ndarray) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ from .writing import (
     write_sequence,
 )
 
-ALWAYS = ("motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd")
+ALWAYS = ("motion.nii.gz", "warped.nii.gz", "warped.seq.nrrd", "cine.gif", "frames.csv", "cine.json")
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """All that is written of one cine; label and curves are None without a label."""
+    """All that is written of one cine; label and curves are None without a label, ``fill`` where none was asked for."""
 
     cine: Cine
     motion: Motion
@@ -43,6 +43,7 @@ class Results:
     view: View
     bundle: OpenBundle
     band: Band
+    fill: float | None = None
 
     @property
     def step(self) -> float | None:
@@ -56,16 +57,19 @@ class Results:
         return self.curves is not None and bool(self.curves.deviations)
 
 
-def write(results: Results, output: Path, fields: str | None = None) -> list[Path]:
+def write(
+    results: Results, output: Path, fields: str | None = None, inputs: Iterable[str | Path | None] = ()
+) -> list[Path]:
     """Write every file of ``results`` into the folder ``output``, all of them or none; return their paths.
 
     Args:
         fields: a format of `common.io.formats` to write the field of each frame in, too.
+        inputs: the files that were read.
 
     Raises:
-        InputError: a file cannot be written, or a format that does not fit.
+        InputError: a file cannot be written or would replace an input, or a format that does not fit.
     """
-    with staged(output) as folder:
+    with staged(output, inputs) as folder:
         _write(results, folder, fields)
         names = sorted(path.name for path in folder.iterdir())
     return [output / name for name in names]
@@ -74,7 +78,7 @@ def write(results: Results, output: Path, fields: str | None = None) -> list[Pat
 def _write(results: Results, folder: Path, fields: str | None) -> None:
     cine, motion, step = results.cine, results.motion, results.step
     files = {kind: folder / f"{cine.name}_{kind}" for kind in _kinds(results)}
-    warped = warped_frames(cine, motion)
+    warped = warped_frames(cine, motion, results.fill)
     write_motion(files["motion.nii.gz"], motion, step)
     write_frames(files["warped.nii.gz"], warped, motion.affine, step)
     write_sequence(files["warped.seq.nrrd"], warped, motion.affine, cine.times)
@@ -97,7 +101,7 @@ def _write(results: Results, folder: Path, fields: str | None) -> None:
 def _kinds(results: Results) -> list[str]:
     maps = [f"{name}.nii.gz" for name in results.motion.maps]
     labelled = ["warped_label.nii.gz", "curves.png"] if results.label is not None else []
-    return [*ALWAYS, *maps, *labelled, "cine.gif", "frames.csv", "cine.json"]
+    return [*ALWAYS, *maps, *labelled]
 
 
 def band_note(results: Results) -> str:

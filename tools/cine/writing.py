@@ -15,6 +15,7 @@ from common.io import write_field
 from common.io.fields import FORMATS
 from common.metrics.strain import carried, reference_points
 from common.nifti import save_nifti, stored
+from common.physical import background, warp_image
 
 from .motion import Motion
 from .reading import Cine
@@ -86,10 +87,15 @@ def write_fields(folder: Path, name: str, motion: Motion, format: str) -> list[P
     ]
 
 
-def warped_frames(cine: Cine, motion: Motion) -> np.ndarray:
-    """Return the reference frame warped to every frame, (T, *spatial): linear, 0 from outside of the image."""
+def warped_frames(cine: Cine, motion: Motion, fill: float | None = None) -> np.ndarray:
+    """Return the reference frame warped to every frame, (T, *spatial): linear, ``fill`` from outside of the image.
+
+    Without one that is the frame's `background`.
+    """
     still = cine.frames[motion.reference]
-    return np.stack([carried(still, reference_points(motion.ddf(t))) for t in range(len(cine.frames))])
+    outside = background(still, fill)
+    fields = [Field(vectors, motion.affine) for vectors in motion.vectors]
+    return np.stack([warp_image(still, motion.affine, field, fill=outside) for field in fields])
 
 
 def warped_labels(label: np.ndarray, motion: Motion) -> np.ndarray:

@@ -42,7 +42,7 @@ def export(options: argparse.Namespace) -> None:
     Raises:
         InputError: anything that cannot be used or exported; nothing is written then.
     """
-    from common.files import write_bytes
+    from common.files import refuse_overwriting, write_bytes
     from common.registration.bundle import open_bundle
 
     from .formats import about, exported
@@ -51,6 +51,7 @@ def export(options: argparse.Namespace) -> None:
     if options.checkpoint:
         settings["checkpoint"] = str(options.checkpoint)
     bundle = open_bundle(options.bundle, **settings)
+    refuse_overwriting([options.output], [bundle.weights, *sorted((bundle.folder / "configs").glob("*"))])
     content, found = exported(bundle.network, options.to, about(bundle))
     write_bytes(options.output, content)
     print(f"{options.output}: {options.to}, {len(content) / 1e6:.1f} MB, differs from the network by {found:.1e}")

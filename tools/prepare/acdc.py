@@ -14,7 +14,7 @@ from common.grids import centre_start, start_around
 
 from .build import build
 from .cases import Case, Result, Settings
-from .framing import Frame, label_values, read_frame, write_frame
+from .framing import Frame, read_frame_of_one_grid, result_of, write_frame
 from .layouts import find_patients
 from .volumes import NIFTI, BrokenInput
 
@@ -62,14 +62,14 @@ def convert(case: Case, output: Path, settings: Settings) -> Result:
     roles, group = _roles(case)
     files = {key: case.files[role] for key, role in roles.items() if role in case.files}
     dims = settings["spatial_dims"]
-    native = read_frame(files)
+    native = read_frame_of_one_grid(files, dims)
     frame = native.resampled(settings["spacing"])
     size = [*settings["size"], frame.shape[2]][:3]
     start = _crop_start(native, frame, size, settings["centre"], case)
     frame = frame.cropped(start, size).normalised(dims, tuple(settings["percentiles"]))
     paths = {key: case.native(roles[key]) for key in ("moving", "fixed")}
     entry = {"subject": case.subject, "group": group, "native": {**paths, **frame.native()}}
-    return {"pairs": write_frame(frame, output, case.name, entry, dims), "label_values": label_values(frame)}
+    return result_of(frame, write_frame(frame, output, case.name, entry, dims))
 
 
 def read_info(path: str | Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from .splitting import refuse_shared, split_subjects
 
 FOLDERS = ("images", "labels", "masks", "truth", STAMPS)
 NOT_SETTINGS = {"output", "jobs", "overwrite", "skip_broken", "source_name"}
-VERSION = 2  # of the conversion: raise it when the same settings give other files
+VERSION = 3  # of the conversion: raise it when the same settings give other files
 Assemble = Callable[[Sequence[Case], dict[str, Result], dict[str, str]], Pairs]
 
 
@@ -39,6 +39,7 @@ def build(
     """
     splits = assign_splits(args, cases)
     refuse_repeated(cases)
+    refuse_inputs_in(args.output, cases)
     guard_output(args)
     results, skipped = convert_all(
         cases, convert, args.output, {**settings, "version": VERSION}, args.jobs, args.skip_broken
@@ -49,8 +50,19 @@ def build(
     dataset = replace(_with_labels(about, results), splits={split: pairs.get(split, []) for split in SPLITS})
     prepared.write(dataset)
     _remove_orphans(dataset)
-    _report(dataset, [*broken, *skipped])
+    _report(dataset, [*broken, *skipped], [line for result in results.values() for line in result.get("remarks", [])])
     return dataset
+
+
+def refuse_inputs_in(output: Path, cases: Sequence[Case]) -> None:
+    """Refuse an output folder that holds what is read: there, files are replaced and removed.
+
+    Raises:
+        InputError: naming the first such file.
+    """
+    for path in (Path(path) for case in cases for path in case.files.values()):
+        if path.resolve().is_relative_to(output.resolve()):
+            raise InputError(f"{path}: is an input, and lies in --output {output}; choose another --output")
 
 
 def guard_output(args: argparse.Namespace) -> None:
@@ -129,9 +141,11 @@ def _remove_orphans(dataset: Dataset) -> None:
                 path.unlink()
 
 
-def _report(dataset: Dataset, skipped: Sequence[str]) -> None:
+def _report(dataset: Dataset, skipped: Sequence[str], remarks: Sequence[str]) -> None:
     for line in skipped:
         print(f"skipped: {line}", file=sys.stderr)
+    for line in sorted(set(remarks)):
+        print(f"warning: {line}", file=sys.stderr)
     counts = [
         f"{split} {len({pair['subject'] for pair in pairs})} subjects {len(pairs)} pairs"
         for split, pairs in dataset.splits.items()

@@ -10,7 +10,7 @@ from common.errors import InputError
 
 from .build import build
 from .cases import Case, Result, Settings
-from .framing import label_values, read_frame, write_frame
+from .framing import read_frame_of_one_grid, result_of, write_frame
 from .layouts import find_patients
 
 LABELS = {1: "left ventricle", 2: "myocardium", 3: "left atrium"}
@@ -51,10 +51,11 @@ def find_cases(source: Path, split: str | None = None) -> list[Case]:
 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Stretch, normalise and write the two frames of a view."""
-    frame = read_frame(case.files).resized(settings["size"]).normalised(2, tuple(settings["percentiles"]))
+    frame = read_frame_of_one_grid(case.files, 2).resized(settings["size"])
+    frame = frame.normalised(2, tuple(settings["percentiles"]))
     native = {**{key: case.native(key) for key in ("moving", "fixed")}, **frame.native()}
     entry = {"subject": case.subject, "group": case.group, "native": native}
-    return {"pairs": write_frame(frame, output, case.name, entry, 2), "label_values": label_values(frame)}
+    return result_of(frame, write_frame(frame, output, case.name, entry, 2))
 
 
 def _file(folder: Path, name: str) -> str:

@@ -23,7 +23,7 @@ from .volumes import BrokenInput
 
 STAMPS = ".prepare"
 Settings = dict[str, Any]
-Result = dict[str, Any]  # JSON: "pairs" as in dataset.json; "files" if there are none yet; what a source needs more
+Result = dict[str, Any]  # JSON: "pairs" as in dataset.json; "files" if there are none yet; "remarks"; a source's own
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-
+from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
 from common.errors import InputError
-from common.grids import nifti_affine
-from common.nifti import UNREADABLE
+from common.nifti import load_nifti
 
 from .cases import Case, Result, Settings
 from .framing import Frame
+from .matching import files_below
 from .own_data import convert_cases, convert_frame
-from .volumes import NIFTI, BrokenInput, Volume, as_labels, finite, stem, unreadable
+from .volumes import NIFTI, BrokenInput, broken, read_image, read_label, stem
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
 def find_cases(args: argparse.Namespace, source: Path, split: str | None = None) -> list[Case]:
     """Return a case a cine, with its label map where there is one."""
     root = source if source.is_dir() else source.parent
-    found = sorted(source.rglob(args.pattern)) if source.is_dir() else [source]
+    found = files_below(source, args.pattern, args.output) if source.is_dir() else [source]
     cines = [path for path in found if path.is_file() and path.name.lower().endswith(NIFTI)]
     if args.label_suffix:
         cines = [path for path in cines if not stem(path).endswith(args.label_suffix)]
@@ -49,33 +47,28 @@ def find_cases(args: argparse.Namespace, source: Path, split: str | None = None)
 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Take the two frames, resample, crop, normalise and write them."""
-    arrays, affine = {}, None
-    for key, path in case.files.items():
-        volume = read_frame(Path(path), case.more[f"{key.removesuffix('_label')}_frame"])
-        affine = volume.affine if affine is None else affine
-        arrays[key] = as_labels(path, volume.array) if key.endswith("_label") else finite(path, volume.array)
-    shape = arrays["moving"].shape
-    for key, array in arrays.items():
-        if array.shape != shape:
-            raise BrokenInput(
-                f"{case.files[key]}: frames of shape {array.shape}, but those of "
-                f"{Path(case.files['moving']).name} are {shape}; repair it or pass --skip-broken"
-            )
-    return convert_frame(Frame(arrays, affine, shape), case, output, settings)
+    arrays, remarks, images = {}, [], {}
+    for key in IMAGE_KEYS:
+        images[key] = read_image(case.files[key], _frame(case, key))
+        arrays[key] = images[key].array
+    for key, own in zip(IMAGE_KEYS, LABEL_KEYS, strict=True):
+        if own in case.files:
+            label, remark = read_label(case.files[own], images[key], _frame(case, own))
+            arrays[own] = label.array
+            remarks += [remark] if remark else []
+    fixed = images["fixed"]
+    frame = Frame(arrays, fixed.affine, fixed.array.shape, remarks=tuple(dict.fromkeys(remarks)))
+    return convert_frame(frame, case, output, settings)
 
 
-def read_frame(path: Path, index: int) -> Volume:
-    """Read one frame of a 4D NIfTI file; raise BrokenInput if it has no such frame or cannot be read."""
-    try:
-        image = nib.load(path)
-        shape = image.shape
-        if len(shape) == 4 and index < shape[3]:
-            return Volume(np.asarray(image.dataobj[..., index]), nifti_affine(image.header))
-    except UNREADABLE as error:
-        raise unreadable(path, error) from error
-    if len(shape) != 4:
+def _frame(case: Case, key: str) -> int:
+    """The number of the frame that is the moving or the fixed one; raise BrokenInput for a file that has no frames."""
+    path = case.files[key]
+    with broken(path):
+        shape = load_nifti(path).header.get_data_shape()
+    if len(shape) < 4:
         raise BrokenInput(f"{path}: shape {shape} is no 4D cine; narrow --pattern or pass --skip-broken")
-    raise BrokenInput(f"{path}: frame {index} asked for, but it has 0 to {shape[3] - 1}; pass another frame")
+    return case.more[f"{key.removesuffix('_label')}_frame"]
 
 
 def _files(path: Path, label_suffix: str) -> dict[str, str]:

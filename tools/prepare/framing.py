@@ -11,9 +11,12 @@ import numpy as np
 
 from common import grids as geometry
 from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
+from common.io.images import MedicalImage
 from common.nifti import save_image
+from common.regridding import filled, on_grid
 
-from .volumes import BrokenInput, read_image, read_label
+from .cases import Result
+from .volumes import BrokenInput, read_image, read_label, shape_and_affine
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Frame:
         native_shape: shape as read; resampled_shape: after resampling, None without.
         start: the present grid's first voxel in the (resampled) volume.
         inside: True where the grid lies in the image, None for everywhere.
+        remarks: what is to be said of the files.
     """
 
     arrays: dict[str, np.ndarray]
@@ -34,6 +38,7 @@ class Frame:
     resampled_shape: tuple[int, ...] | None = None
     start: tuple[int, ...] = (0, 0, 0)
     inside: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,24 +84,63 @@ class Frame:
         return entry if self.resampled_shape is None else {**entry, "resampled_shape": list(self.resampled_shape)}
 
 
-def read_frame(files: dict[str, str]) -> Frame:
-    """Read the files of a pair (keys as in a prepared pair) that share one grid; labels are optional.
+def read_frame(files: dict[str, str], spatial_dims: int, fill: float | None = None) -> Frame:
+    """Read the files of a pair (keys as in a prepared pair) onto the fixed image's grid; labels are optional.
+
+    What lies on another grid is matched in space, by the resampler of a registration.
+
+    Args:
+        spatial_dims: with 2 what the moving image does not reach is filled slice by slice.
+        fill: the value of what it does not reach; None is the smallest value that it has.
 
     Raises:
-        BrokenInput: naming the file that cannot be read or whose shape is not that of the moving image.
+        BrokenInput: naming the file that cannot be read, or lies elsewhere in space.
     """
-    images = {key: read_image(files[key]) for key in IMAGE_KEYS}
-    moving, fixed = images["moving"], images["fixed"]
-    if moving.array.shape != fixed.array.shape:
+    sides = dict(zip(IMAGE_KEYS, LABEL_KEYS, strict=True))
+    images = {key: read_image(files[key]) for key in sides}
+    labels = {own: read_label(files[own], images[key]) for key, own in sides.items() if files.get(own)}
+    fixed = images["fixed"]
+    arrays = {key: _brought(image, fixed, spatial_dims, fill) for key, image in images.items()}
+    for key, (label, _) in labels.items():
+        arrays[key] = label.array if _alike(label, fixed) else _on_grid(label, fixed, order=0)[0]
+    remarks = tuple(remark for _, remark in labels.values() if remark)
+    return Frame(arrays, fixed.affine, fixed.array.shape, remarks=remarks)
+
+
+def read_frame_of_one_grid(files: dict[str, str], spatial_dims: int) -> Frame:
+    """Read two frames of one acquisition by `read_frame`, which have to have one shape.
+
+    Raises:
+        BrokenInput: as `read_frame`, or naming the image that has another one.
+    """
+    shapes = [shape_and_affine(files[key])[0] for key in IMAGE_KEYS]
+    if shapes[0] != shapes[1]:
         raise BrokenInput(
-            f"{files['fixed']}: shape {fixed.array.shape}, but {Path(files['moving']).name} is "
-            f"{moving.array.shape}; repair it or pass --skip-broken"
+            f"{files['fixed']}: shape {shapes[1]}, but {Path(files['moving']).name} is {shapes[0]}; "
+            "repair it or pass --skip-broken"
         )
-    arrays = {key: volume.array for key, volume in images.items()}
-    for key, image in zip(LABEL_KEYS, IMAGE_KEYS, strict=True):
-        if files.get(key):
-            arrays[key] = read_label(files[key], images[image], files[image]).array
-    return Frame(arrays, fixed.affine, fixed.array.shape)
+    return read_frame(files, spatial_dims)
+
+
+def _brought(image: MedicalImage, fixed: MedicalImage, dims: int, fill: float | None) -> np.ndarray:
+    if _alike(image, fixed):
+        return image.array
+    values, seen = _on_grid(image, fixed, order=1)
+    if not seen.any():
+        raise BrokenInput(
+            f"{image.path}: lies in space where {fixed.path.name} does not; "
+            "align their headers first or pass --skip-broken"
+        )
+    return filled(values, seen, dims, fill)
+
+
+def _alike(image: MedicalImage, fixed: MedicalImage) -> bool:
+    shape = fixed.array.shape
+    return image.array.shape == shape and geometry.same_grid(image.affine, fixed.affine, shape)
+
+
+def _on_grid(image: MedicalImage, fixed: MedicalImage, order: int) -> tuple[np.ndarray, np.ndarray]:
+    return on_grid(image.array, image.affine, fixed.array.shape, fixed.affine, order)
 
 
 def write_frame(
@@ -120,9 +164,11 @@ def write_frame(
     return [{"id": pair_id, **files, "slice": k, **entry} for k, pair_id in enumerate(ids)]
 
 
-def label_values(frame: Frame) -> dict[str, list[int]]:
-    """Return which labels (without 0) the moving and the fixed map hold."""
-    return {key: [int(v) for v in np.unique(frame.arrays[key]) if v] for key in LABEL_KEYS if key in frame.arrays}
+def result_of(frame: Frame, pairs: list[dict[str, Any]]) -> Result:
+    """Return a case's result: its pairs, which labels (without 0) each map holds, and what is to be said of it."""
+    maps = {key: frame.arrays[key] for key in LABEL_KEYS if key in frame.arrays}
+    values = {key: [int(v) for v in np.unique(array) if v] for key, array in maps.items()}
+    return {"pairs": pairs, "label_values": values, "remarks": list(frame.remarks)}
 
 
 def _order(key: str) -> int:

@@ -15,20 +15,23 @@ from .volumes import EXTENSIONS, BrokenInput, stem
 COLUMNS = ("id", "subject", "moving", "fixed", "moving_label", "fixed_label", "split", "group")
 
 
-def match_folder(source: Path, moving: str, fixed: str, label_suffix: str) -> tuple[list[Case], list[BrokenInput]]:
+def match_folder(
+    source: Path, moving: str, fixed: str, label_suffix: str, output: Path
+) -> tuple[list[Case], list[BrokenInput]]:
     """Pair the files whose names match the patterns and agree in their ``{id}`` and ``{subject}``.
 
     Args:
         moving, fixed: a name, or a path below ``source`` where it holds a ``/``; without an extension any
             image format will do.
         label_suffix: what a label's name has behind its image's.
+        output: what lies in it was made before, and is no source, unless it is ``source`` itself.
 
     Returns:
         the pairs, and an error for every image whose partner is missing.
     """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; pass the one with the images as --source")
-    sides = [_matches(source, pattern, label_suffix) for pattern in (moving, fixed)]
+    sides = [_matches(source, pattern, label_suffix, output) for pattern in (moving, fixed)]
     if not any(sides):
         raise InputError(
             f"{source}: looked for {moving} and {fixed} here and below and found none; "
@@ -44,17 +47,24 @@ def match_folder(source: Path, moving: str, fixed: str, label_suffix: str) -> tu
     return [_case(source, key, sides[0][key], sides[1][key], label_suffix) for key in keys], lone
 
 
+def files_below(source: Path, pattern: str, output: Path) -> list[Path]:
+    """The files below ``source`` but for those in ``output``, unless that is above ``source``; sorted."""
+    made, above = output.resolve(), source.resolve().is_relative_to(output.resolve())
+    found = [path for path in source.rglob(pattern) if above or not path.resolve().is_relative_to(made)]
+    return sorted(path for path in found if path.is_file())
+
+
 def _partner_missing(path: Path, pattern: str) -> BrokenInput:
     return BrokenInput(f"{path}: no file {pattern} belongs to it; add it, mend the pattern or pass --skip-broken")
 
 
-def _matches(source: Path, pattern: str, label_suffix: str) -> dict[tuple[str, ...], Path]:
+def _matches(source: Path, pattern: str, label_suffix: str, output: Path) -> dict[tuple[str, ...], Path]:
     regex = _regex(pattern)
     found: dict[tuple[str, ...], Path] = {}
-    for path in sorted(source.rglob("*")):
+    for path in files_below(source, "*", output):
         name = path.relative_to(source).as_posix() if "/" in pattern else path.name
         match = regex.fullmatch(name)
-        if not match or not path.is_file() or (label_suffix and stem(path).endswith(label_suffix)):
+        if not match or (label_suffix and stem(path).endswith(label_suffix)):
             continue
         fields = match.groupdict()
         key = (fields.get("subject") or "", fields.get("id") or "")

@@ -127,14 +127,16 @@ def find_cases(source: Path, task: dict[str, Any], split: str | None = None) -> 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Turn to RAS, resample, crop, normalise and write one subject; its pairs are made later."""
     native = read_image(case.files["image"], settings["channel"])
-    image = placing.prepare(native, settings)
+    image = placing.prepare(placing.Volume(native.array, native.affine), settings)
     result: Result = {"pairs": [], "native": {"path": case.native("image"), **image.where}}
     result["native"]["native_shape"] = list(native.array.shape)
     written = {"image": (image.array, image.affine), "mask": (image.inside, image.affine)}
     if "label" in case.files:
-        label = read_label(case.files["label"], native, case.files["image"])
+        label, remark = read_label(case.files["label"], native)
+        result["remarks"] = [remark] if remark else []
         check_labels(case.files["label"], label.array, case.more["labels"])
-        placed = placing.place(placing.canonical(label), settings["size"], settings["spacing"], order=0)
+        volume = placing.canonical(placing.Volume(label.array, label.affine))
+        placed = placing.place(volume, settings["size"], settings["spacing"], order=0)
         written["label"] = placed.array, placed.affine
         result["label_values"] = {"label": [int(v) for v in np.unique(placed.array) if v]}
     for role, (array, affine) in written.items():

@@ -42,6 +42,8 @@ def add_fractions(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="TRAIN,VAL,TEST",
         help=f"of the patients, in each split (default: {default})",
     )
+    # its name up to version 0.1
+    parser.add_argument("--split", type=fractions, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     shared.add_seed(parser, "the split")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.data.phantom.settings import DEFAULT_PAIRS, DEFAULT_SIZE, KINDS
-from common.options import add_jobs, add_seed, positive
+from common.options import add_fill, add_jobs, add_seed, positive
 from common.options import add_output as add_folder
 
 from . import options
@@ -72,6 +72,7 @@ def pairs(parser: argparse.ArgumentParser) -> None:
         help="instead of patterns: CSV of id, subject, moving, fixed, moving_label, "
         "fixed_label, split, group; paths relative to --source",
     )
+    add_fill(parser, "moving image, on the fixed image's grid")
     _of_own_data(parser)
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from common.errors import InputError, say_in_one_line
 from common.options import Parser, add_dataset, add_output, program
 
+READ = ("metrics.json", "metrics.csv", "patients.csv", "sparsification.csv", "label_sparsification.csv", "log.csv")
+"""What an evaluation or a training holds that a page or a table beside it could replace."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
@@ -50,7 +53,7 @@ def report(options: argparse.Namespace, command: Sequence[str]) -> None:
         InputError: an input is missing, damaged or of another data set; nothing is written then.
     """
     from common.data.prepared import read
-    from common.files import write_bytes
+    from common.files import refuse_overwriting, write_bytes
 
     from . import table, words
     from .comparisons import choose_reference
@@ -59,6 +62,8 @@ def report(options: argparse.Namespace, command: Sequence[str]) -> None:
     from .runs import read_runs
     from .truth import check_dataset, with_truth
 
+    pages = [options.output, options.output.with_suffix(".csv")]
+    refuse_overwriting(pages, [folder / name for folder in (*options.evaluations, *options.trainings) for name in READ])
     evaluations = read_evaluations(options.evaluations)
     runs = read_runs(options.trainings, [each.name for each in evaluations])
     dataset = read(options.dataset) if options.dataset is not None else None
@@ -66,8 +71,8 @@ def report(options: argparse.Namespace, command: Sequence[str]) -> None:
         check_dataset(dataset, evaluations)
         evaluations = with_truth(dataset, evaluations)
     page = render(Report(evaluations, runs, dataset, options.title, options.reference, [*command]))
-    write_bytes(options.output, page.encode())
-    write_bytes(options.output.with_suffix(".csv"), table.to_csv(evaluations).encode())
+    for path, content in zip(pages, (page, table.to_csv(evaluations)), strict=True):
+        write_bytes(path, content.encode())
     print("\n".join(words.headline(evaluations, choose_reference(evaluations, options.reference))), end="\n\n")
     print(table.to_text(table.build(evaluations)), end="\n\n")
     print(options.output)

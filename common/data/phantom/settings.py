@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from ...errors import InputError
 from ..names import SPLITS
@@ -12,6 +13,7 @@ MODALITIES = {"mr": "MR", "ultrasound": "US", "both": "MR and US"}
 DEFAULT_PAIRS = {2: (96, 16, 32), 3: (24, 4, 8)}
 DEFAULT_SIZE = {2: (128, 128), 3: (96, 96, 32)}
 SMALLEST = 16  # voxels along any axis: below that a heart is no longer a heart
+MOST_VOXELS = 2**25  # of an image: making one takes some 200 bytes a voxel
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Settings:
         default = DEFAULT_SIZE[self.spatial_dims]
         given = default if self.size is None else (self.size,) if isinstance(self.size, int) else tuple(self.size)
         size = given * 2 + default[2:] if len(given) == 1 else given
+        if len(size) == self.spatial_dims and prod(size) > MOST_VOXELS:
+            raise InputError(f"phantom: size is {','.join(map(str, size))}, {prod(size):.3g} voxels; "
+                             f"give at most {MOST_VOXELS:.3g} in all")  # fmt: skip
         if len(size) != self.spatial_dims or min(size) < SMALLEST:
             raise InputError(f"phantom: size is {given}; give {self.spatial_dims} numbers of at least {SMALLEST}, "
                              f"as {','.join(map(str, default))}")  # fmt: skip

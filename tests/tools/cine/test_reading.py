@@ -60,8 +60,10 @@ def test_a_label_of_one_frame_or_of_all_is_that_of_the_reference(save: Save, aff
     whole = save("gt.nii.gz", labels, affine)
     save_image(tmp_path / "one.nii.gz", labels[1], affine)
     for path in (whole, tmp_path / "one.nii.gz"):
-        np.testing.assert_array_equal(read_reference_label(path, cine, 1), labels[1])
-    np.testing.assert_array_equal(read_reference_label(whole, cine, 0), labels[0])
+        array, remark = read_reference_label(path, cine, 1)
+        np.testing.assert_array_equal(array, labels[1])
+        assert remark == ""
+    np.testing.assert_array_equal(read_reference_label(whole, cine, 0)[0], labels[0])
 
 
 def test_a_dicom_cine_is_read_with_the_times_of_its_triggers(tmp_path: Path) -> None:
@@ -114,16 +116,47 @@ def test_what_is_no_cine_is_refused(save: Save, affine, tmp_path: Path) -> None:
         read_cine([save("a.nii", frames(), affine)], -1)
 
 
+@pytest.mark.parametrize("step", [np.inf, np.nan, -40.0])
+def test_a_frame_time_that_is_none_is_refused_unless_one_is_given(save: Save, affine, step: float) -> None:
+    path = save("a.nii.gz", frames(), affine, step)
+    with pytest.raises(InputError, match=r"a.nii.gz: .* ms from frame to frame by its header; .* --frame-time"):
+        read_cine([path])
+    assert read_cine([path], 25).times.tolist() == [0, 25, 50]
+
+
+def test_a_frame_time_of_zero_is_unknown(save: Save, affine) -> None:
+    assert read_cine([save("a.nii.gz", frames(), affine, 0.0)]).times is None
+
+
+def test_labels_stored_the_other_way_round_are_matched_in_space(save: Save, affine, tmp_path: Path) -> None:
+    cine = read_cine([save("a.nii.gz", frames(), affine)])
+    label = np.zeros((6, 5, 4), np.uint8)
+    label[1:3, 2:5, 1:] = 2
+    turned = affine.copy()
+    turned[:3, 3] += turned[:3, 0] * 5
+    turned[:3, 0] *= -1
+    save_image(tmp_path / "turned.nii.gz", label[::-1], turned)
+    save_image(tmp_path / "larger.nii.gz", np.pad(label, ((0, 2), (0, 0), (0, 0))), affine)
+    for name in ("turned", "larger"):
+        array, remark = read_reference_label(tmp_path / f"{name}.nii.gz", cine, 0)
+        np.testing.assert_array_equal(array, label)
+        assert f"{name}.nii.gz: " in remark and "matched in space" in remark
+    save_image(tmp_path / "rounded.nii.gz", label, affine.round(4))
+    assert read_reference_label(tmp_path / "rounded.nii.gz", cine, 0)[1] == ""
+
+
 def test_labels_that_do_not_fit_are_refused(save: Save, affine, tmp_path: Path) -> None:
     cine = read_cine([save("a.nii.gz", frames(), affine)])
-    save_image(tmp_path / "small.nii.gz", np.ones((6, 5, 3), np.uint8), affine)
-    save_image(tmp_path / "moved.nii.gz", np.ones((6, 5, 4), np.uint8), affine + np.diag([0, 1, 0, 0]))
+    far = affine.copy()
+    far[:3, 3] += 500
+    save_image(tmp_path / "far.nii.gz", np.ones((6, 5, 4), np.uint8), far)
+    save_image(tmp_path / "flat.nii", np.ones((6, 5), np.uint8), np.diag([1.5, 1.5, 1, 1]))
     save_image(tmp_path / "empty.nii.gz", np.zeros((6, 5, 4), np.uint8), affine)
     cases = {
-        r"small.nii.gz: lies on another grid \(\[6, 5, 3\]\)": tmp_path / "small.nii.gz",
-        "moved.nii.gz: lies on another grid": tmp_path / "moved.nii.gz",
+        "far.nii.gz: by its header no label of it lies in a.nii.gz": tmp_path / "far.nii.gz",
+        "flat.nii: 2D, but frames of .* are 3D": tmp_path / "flat.nii",
         "empty.nii.gz: no label in frame 0": tmp_path / "empty.nii.gz",
-        "a.nii.gz: a label map has whole numbers only": cine.path,
+        "a.nii.gz: .*(label|whole)": cine.path,
         r"two.nii: shape \[6, 5, 4, 2\], but the cine has \[6, 5, 4, 3\]": save("two.nii", frames(2), affine),
     }
     for message, path in cases.items():

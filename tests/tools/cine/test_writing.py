@@ -61,7 +61,11 @@ def test_warping_follows_the_field_in_space(cine: Cine, contraction: Make) -> No
     warped = warped_frames(cine, motion)
     for frame in range(4):
         field = Field(motion.vectors[frame], motion.affine)
-        np.testing.assert_allclose(warped[frame], warp_image(cine.frames[0], cine.affine, field), atol=2e-4)
+        expected = warp_image(cine.frames[0], cine.affine, field, fill=float(cine.frames[0].min()))
+        np.testing.assert_allclose(warped[frame], expected, atol=2e-4)
+    less = warped_frames(replace(cine, frames=cine.frames - 1500), motion)
+    np.testing.assert_allclose(less + 1500, warped, atol=2e-4)
+    assert warped_frames(cine, motion, fill=-7.0)[2].min() == -7
     inside = np.s_[:, 8:-8, 8:-8]
     assert np.abs(warped - cine.frames)[inside].max() < 0.12  # the edges of the ring are sharp
     assert np.abs(cine.frames[0] - cine.frames)[inside].max() > 0.3
