@@ -47,6 +47,21 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
+def modality_of(path: Path) -> str | None:
+    """What a DICOM file, or the first of a folder, says that it is, as "MR" or "CT"; None where nothing says it."""
+    if not (path.exists() and is_dicom(path)):
+        return None
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    with quiet_itk() as itk:
+        for file in files:
+            header = itk.GDCMImageIO.New()
+            if header.CanReadFile(str(file)):
+                header.SetFileName(str(file))
+                header.ReadImageInformation()
+                return _text(header.GetMetaDataDictionary(), "0008|0060") or None
+    return None
+
+
 def read_series(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the series that ``path`` is, or is a file of: (i, j, k) or (i, j, k, t), and the affine to RAS (4, 4).
 

@@ -31,25 +31,31 @@ def image_of(given: Any, frame: int | None = None, name: str = "image") -> Medic
     return checked_image(_in_memory(given, name, frame))
 
 
-def label_of(given: Any, name: str = "label") -> MedicalImage:
-    """The label map that ``given`` is, as `image_of` takes it.
+def label_of(given: Any, name: str = "label", frame: int | None = None) -> MedicalImage:
+    """The label map that ``given`` is, as `image_of` takes it; ``frame`` is for four axes alone.
 
     Raises:
         InputError: as `read_label`, or something else.
     """
-    return read_label(given) if isinstance(given, str | Path) else checked_label(_in_memory(given, name))
+    if isinstance(given, str | Path):
+        return read_label(given, frame)
+    return checked_label(_in_memory(given, name, frame, single=True))
 
 
-def _in_memory(given: Any, name: str, frame: int | None = None) -> MedicalImage:
-    if isinstance(given, MedicalImage):
-        return single_image(given.array, given.affine, given.path, frame)
+def _in_memory(given: Any, name: str, frame: int | None = None, single: bool = False) -> MedicalImage:
+    """An image that is no file; a frame of one that has none is refused, but for ``single`` left out."""
     array, affine, path = _parts(given, Path(name))
+    frame = None if single and array.ndim < 4 else frame
+    if isinstance(given, MedicalImage):
+        return single_image(array, affine, path, frame)
     if np.shape(affine) != (4, 4) or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         raise InputError(f"{path}: its affine is {np.asarray(affine).tolist()}; give (4, 4), from voxels to RAS mm.")
     return single_image(array, affine, path, frame)
 
 
 def _parts(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray, Path]:
+    if isinstance(given, MedicalImage):
+        return given.array, given.affine, given.path
     if isinstance(given, nib.spatialimages.SpatialImage):
         affine = nifti_affine(given.header) if isinstance(given, nib.Nifti1Pair) else given.affine
         return np.asarray(given.dataobj), affine, Path(given.get_filename() or path)

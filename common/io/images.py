@@ -69,13 +69,17 @@ def checked_image(image: MedicalImage) -> MedicalImage:
     return MedicalImage(array, image.affine, path)
 
 
-def read_label(path: str | Path) -> MedicalImage:
+def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
     """Read the label map at ``path`` as uint8 (as int32 if its values need it); it may be empty.
+
+    Args:
+        channel: of a 4D file, as of `read_image`; a file of one map has it whatever the channel.
 
     Raises:
         InputError: as `read_image`, or values that are not whole numbers.
     """
-    return checked_label(_read(Path(path)))
+    array, affine = _read_all(Path(path))
+    return checked_label(single_image(array, affine, Path(path), channel if array.ndim == 4 else None))
 
 
 def checked_label(image: MedicalImage) -> MedicalImage:

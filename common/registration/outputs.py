@@ -12,6 +12,7 @@ from ..files import staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
 from ..io.points import write_points
 from ..nifti import save_image
+from .look import check_outside, looks
 from .outcome import Registration
 
 
@@ -27,6 +28,13 @@ def check_format(format: str, dims: int) -> None:
         raise InputError("format 'l2r' has no fields of 2D images; choose another.")
 
 
+def field_name(name: str, format: str, which: str = "field") -> str:
+    """What the file of a field is called: ``NAME_field.nii.gz``, as the challenge has it ``disp_NAME.nii.gz``."""
+    if format == "l2r":
+        name, which = f"disp_{name}", which.removesuffix("field").rstrip("_")
+    return (f"{name}_{which}" if which else name) + FORMATS[format][0]
+
+
 def write_registration(
     found: Registration,
     output: str | Path,
@@ -35,6 +43,7 @@ def write_registration(
     picture: bool = True,
     more: Mapping[str, np.ndarray] | None = None,
     displacement: bool = False,
+    outside: str = "nan",
 ) -> list[Path]:
     """Write ``name``_warped.nii.gz and so on to the folder ``output``; return the files.
 
@@ -43,17 +52,21 @@ def write_registration(
         picture: whether there is a ``name``.png.
         more: images on the fixed image's grid to write beside them, by the ends of their names.
         displacement: whether the field is also written as ``name``_displacement.nii.gz, its name up to version 0.2.
+        outside: what the method's maps are where nothing was seen, see `look`.
 
     Raises:
         InputError: a file cannot be written; none is, then.
     """
     check_format(format, found.field.dims)
+    outside = check_outside(outside)
     with staged(Path(output)) as folder:
         start = folder / name
-        for key, array in {**found.images, **(more or {})}.items():
+        for key, shown in looks(found, outside).items():
+            save_image(start.with_name(f"{name}_{key}.nii.gz"), shown.array, found.fixed.affine, *shown[1:])
+        for key, array in (more or {}).items():
             save_image(start.with_name(f"{name}_{key}.nii.gz"), array, found.fixed.affine)
         for key, field in {"field": found.field, "inverse_field": found.inverse}.items():
-            write_field(start.with_name(f"{name}_{key}{FORMATS[format][0]}"), field, format)
+            write_field(start.with_name(field_name(name, format, key)), field, format)
         if displacement:
             write_field(start.with_name(f"{name}_displacement.nii.gz"), found.field)
         if (points := found.case.points) is not None:
