@@ -21,19 +21,24 @@ AIR_OF_CT = -500
 
 def remarks(found: Registration) -> list[str]:
     """Everything that is to be said of a registration."""
-    parts = (_unseen, _seen, _overlap, _similarity, _spacing, _modality)
+    return [*of_images(found), *_similarity(found)]
+
+
+def of_images(found: Registration) -> list[str]:
+    """What is to be said of the images, and of where they were looked at, whatever came out."""
+    parts = (_unseen, _seen, _overlap, _spacing, _modality)
     return [line for part in parts for line in part(found)]
 
 
 def _unseen(found: Registration) -> Iterator[str]:
     for label in (found.case.label, found.case.fixed_label):
         if label is not None and (percent := unseen_percent(label, found)) > 0:
-            yield f"{_percent(percent)} of the label {name_of(label)} was not seen; choose another --center or --crop-size"
+            yield f"{_percent(percent)} of the label {name_of(label)} was not seen; --center or --crop-size choose"
 
 
 def _seen(found: Registration) -> Iterator[str]:
     if (percent := 100 * float(found.seen.mean())) < LITTLE_SEEN:
-        yield f"{_percent(percent)} of {name_of(found.fixed)} was seen; a label, --center or --crop-size say where to look"
+        yield f"{_percent(percent)} of {name_of(found.fixed)} was seen; --label, --center or --crop-size choose"
 
 
 def _overlap(found: Registration) -> Iterator[str]:

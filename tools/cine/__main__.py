@@ -37,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--frame-time", type=float, metavar="MS", help="from one frame to the next (default: the file's)")
     made.add_argument("--slice", type=int, metavar="K", help="that is animated (default: the one with the most label)")
     shared.add_format(made, FORMATS, None, "write a field a frame too, in this format (default: none)")
-    shared.add_region(made, "the label, else detect")
+    shared.add_region(made, "auto: the label, else what moves")
+    shared.add_outside(made)
     band.add_arguments(made)
     shared.add_overrides(made, "settings of the bundle's inference config")
     shared.add_device(made)
@@ -85,11 +86,14 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
         raise InputError(f"--slice {options.slice}: {cine.path} has slices 0 to {slices - 1}.")
     asked = settings(options)
     bundle = open_bundle(options.bundle, options.device, **asked)
-    bundle = bundle if "center" in asked else aimed(bundle, label)
+    bundle = bundle if "center" in asked else aimed(bundle)
     motion = track(bundle, cine, reference, label)
     view = view_of(motion, label, options.slice)
     curves = None if label is None else measure(motion, label, options.wall, options.cavity, drawn)
-    files = write(Results(cine, motion, label, curves, view, bundle, drawn), options.output, options.format)
+    results = Results(cine, motion, label, curves, view, bundle, drawn, options.outside)
+    files = write(results, options.output, options.format)
+    for line in results.warnings:
+        print(f"warning: {line}")
     print(f"{options.output}: {len(cine.frames)} frames by {bundle.name}, {motion.seconds:.1f} s; {len(files)} files")
 
 
