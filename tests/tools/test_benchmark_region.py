@@ -18,7 +18,8 @@ SHAPE, AFFINE = (200, 160, 2), grid_around((200, 160, 2), (1.0, 1.0, 8.0))
 def patient(folder: Path, place: float) -> None:
     folder.mkdir(parents=True)
     for frame, x in {"01": place + 2, "09": place}.items():
-        image = blob(SHAPE, AFFINE, np.array([x, 0.0, 0.0])).array
+        texture = 0.1 * np.random.default_rng(0).random(SHAPE).astype(np.float32)
+        image = blob(SHAPE, AFFINE, np.array([x, 0.0, 0.0])).array + texture
         save_image(folder / f"{folder.name}_frame{frame}.nii.gz", image, AFFINE)
         save_image(folder / f"{folder.name}_frame{frame}_gt.nii.gz", (image > 20).astype(np.uint8), AFFINE)
 
