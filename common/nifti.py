@@ -120,11 +120,30 @@ def check_affine(path: str | Path, affine: np.ndarray) -> None:
         )
 
 
-def save_image(path: str | Path, array: np.ndarray, affine: np.ndarray) -> None:
-    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`."""
+def save_image(
+    path: str | Path,
+    array: np.ndarray,
+    affine: np.ndarray,
+    window: tuple[float, float] | None = None,
+    note: str = "",
+) -> None:
+    """Write ``array`` as NIfTI in one step, see `stored` and `save_nifti`.
+
+    Args:
+        window: the values that a viewer shows from black to white; None leaves it to choose.
+        note: what the image is, in at most 79 letters of ASCII.
+    """
     image = nib.Nifti1Image(stored(array), affine)
     image.header.set_xyzt_units("mm")
+    describe(image.header, window, note)
     save_nifti(path, image)
+
+
+def describe(header: nib.Nifti1Header, window: tuple[float, float] | None, note: str) -> None:
+    """Put ``window`` (the values from black to white) and ``note`` (79 letters at most) into a header."""
+    if window is not None:
+        header["cal_min"], header["cal_max"] = window
+    header["descrip"] = note.encode("ascii", "replace")[:79]
 
 
 def stored(array: np.ndarray) -> np.ndarray:

@@ -87,13 +87,21 @@ def add_format(parser: Group, formats: Sequence[str], default: str | None, what:
     parser.add_argument("--format", choices=formats, default=default, help=what)
 
 
+def add_outside(parser: Group) -> None:
+    """``--outside``: what a method's maps are in files where the network did not look."""
+    told = "what the method's maps are where nothing was seen (default: nan)"
+    parser.add_argument("--outside", choices=("nan", "0"), default="nan", help=told)
+
+
 def add_region(parser: Group, center: str = "the bundle's") -> None:
     """``--center``, ``--spacing`` and ``--crop-size``: what a network sees of images; see `region_overrides`.
 
     Args:
         center: what it is where it is not given, in words.
     """
-    middle = f"middle of what the network sees: image, detect (what moves), or a voxel I,J[,K] (default: {center})"
+    middle = (
+        f"middle of what the network sees: auto, image, detect (what moves), or a voxel I,J[,K] (default: {center})"
+    )
     parser.add_argument("--center", metavar="WHERE", help=middle)
     voxels = "of the network's voxels, one number or one for each axis (default: the bundle's)"
     parser.add_argument("--spacing", type=lengths, metavar="MM[,MM,MM]", help=voxels)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..grids import RAS_TO_LPS
-from .dicom_headers import is_marked, series_of
+from .dicom_headers import is_marked, quiet_pydicom, series_of
 from .dicom_pixels import read_values
 from .dicom_planes import planes_of
 from .dicom_stacks import Stack, stacked
@@ -21,6 +21,15 @@ from .formats import DICOM
 def is_dicom(path: Path) -> bool:
     """Tell whether ``path`` is a folder or a file with DICOM's name or mark."""
     return path.is_dir() or path.name.lower().endswith(DICOM) or (path.is_file() and is_marked(path))
+
+
+def modality_of(path: Path) -> str | None:
+    """What a DICOM series says that it is, as "MR" or "CT"; None where it does not say, and of other files."""
+    if not (path.exists() and is_dicom(path)):
+        return None
+    header = next(iter(series_of(path).values()))
+    with quiet_pydicom(path):
+        return str(header.get("Modality") or "") or None
 
 
 def read_series(path: Path) -> tuple[np.ndarray, np.ndarray]:

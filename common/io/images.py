@@ -104,7 +104,7 @@ def read_label(path: str | Path, channel: int | None = None) -> MedicalImage:
     """Read the label map at ``path`` as uint8 (as int32 or uint32 if its values need it); it may be empty.
 
     Args:
-        channel: of a 4D file, which of its maps; None refuses such a file, and a file of one map has it whatever the channel.
+        channel: of a 4D file, as of `read_image`; a file of one map has it whatever the channel.
 
     Raises:
         InputError: as `read_image`, or values that are no labels, see `label_values`.

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..carry import check_points
 from ..collection.find import Found
-from ..io.given import image_of, label_of
+from ..io.given import image_of
 from ..io.points import Points, points_of, read_points
 from .bundle import OpenBundle, open_bundle
 from .case import Case
+from .labelled import read_given
 from .outcome import Registration
 from .register import register_case
 
@@ -23,10 +24,13 @@ def register(
     bundle: str | Path | Found | OpenBundle = "vxm_hetero_disp",
     *,
     label: Any = None,
+    fixed_label: Any = None,
     points: Points | str | Path | np.ndarray | None = None,
     axes: str | None = None,
     moving_frame: int | None = None,
     fixed_frame: int | None = None,
+    label_frame: int | None = None,
+    fixed_label_frame: int | None = None,
     slice_axis: int | None = None,
     name: str | None = None,
     fill: float | None = None,
@@ -39,10 +43,12 @@ def register(
         moving, fixed: a file, an image of nibabel or ITK, or (array, affine) with the affine from voxels to RAS mm;
             2D, a stack of slices or a volume.
         bundle: its name, its folder, a run of its training, a package, or one that `open_bundle` opened.
-        label: label map of the moving image, to carry along.
+        label: label map of the moving image, to carry along; the network looks where it lies.
+        fixed_label: label map of the fixed image, to be compared with the moving one: ``numbers["labels"]``.
         points: of the moving image, to carry along: a file, or (N, 2 or 3) in LPS mm.
         axes: "LPS" or "RAS", of a file of points that does not say it.
         moving_frame, fixed_frame: of images with four axes, counted from 0.
+        label_frame, fixed_label_frame: of labels with four axes; None is the frame of their image.
         slice_axis: of a volume that a 2D bundle registers slice by slice; None is that of the largest spacing.
         name: what files are called after; None is the moving image's name.
         fill: the value of the warped image where the moving image has none; None is the smallest value that it has.
@@ -53,7 +59,8 @@ def register(
     Raises:
         InputError: anything that cannot be used, in one line.
     """
-    case = case_of_files(moving, fixed, label, points, axes, (moving_frame, fixed_frame), name, fill)
+    labels, of_labels = (label, fixed_label), (label_frame, fixed_label_frame)
+    case = case_of_files(moving, fixed, labels, points, axes, (moving_frame, fixed_frame), name, of_labels, fill)
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
     return register_case(opened, case, slice_axis)
 
@@ -61,22 +68,29 @@ def register(
 def case_of_files(
     moving: Any,
     fixed: Any,
-    label: Any = None,
+    labels: tuple[Any, Any] = (None, None),
     points: Points | str | Path | np.ndarray | None = None,
     axes: str | None = None,
     frames: tuple[int | None, int | None] = (None, None),
     name: str | None = None,
+    of_labels: tuple[int | None, int | None] = (None, None),
     fill: float | None = None,
 ) -> Case:
-    """What is to be registered; see `register` for the arguments.
+    """What is to be registered; see `register` for the arguments, each pair of which is (moving, fixed).
 
     Raises:
         InputError: what cannot be read, or does not fit.
     """
+    chosen = [frame if own is None else own for own, frame in zip(of_labels, frames, strict=True)]
+    maps = [
+        None if given is None else read_given(given, frame, whose)
+        for given, frame, whose in zip(labels, chosen, ("label", "fixed label"), strict=True)
+    ]
     case = Case(
         moving=image_of(moving, frames[0], "moving"),
         fixed=image_of(fixed, frames[1], "fixed"),
-        label=None if label is None else label_of(label),
+        label=maps[0],
+        fixed_label=maps[1],
         points=_points(points, axes),
         name=name or "",
         frames=frames,

@@ -16,6 +16,7 @@ from ..config import Config, load
 from ..errors import InputError, input_error_in
 from ..io.weights import load_weights
 from ..overrides import override
+from .card import Card, card_of
 from .region import Framing
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def open_bundle(given: str | Path | Found, /, device: str | torch.device | None 
         name=folder.name,
         network=load_weights(network, weights).to(device).eval(),
         spatial_dims=int(network.spatial_dims),
-        framing=_framing(config, file),
+        framing=_framing(config, file, card_of(folder, weights)),
         folder=folder,
         version=version_of(folder),
         weights=weights,
@@ -124,10 +125,10 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _framing(config: Config, file: Path) -> Framing:
+def _framing(config: Config, file: Path, trained: Card) -> Framing:
     # up to version 0.2 some stood in a section
     values = {key: _optional(config, key if key in config else f"registration::{key}", file) for key in FRAMING}
-    values |= {"center": values["center"] or "image", "axes": values["axes"] or "stored"}
+    values |= {"center": values["center"] or "auto", "axes": values["axes"] or "stored", "trained": trained}
     percentiles = _optional(config, "percentiles", file)
     return Framing(**values) if percentiles is None else Framing(**values, percentiles=percentiles)
 

@@ -45,6 +45,7 @@ class Case:
     Attributes:
         moving, fixed: on any grids, which are matched in space.
         label: of the moving image, on any grid, to be carried along.
+        fixed_label: of the fixed image, on any grid, to be compared with the moving label.
         points: of the moving image, to be carried along.
         name: what files are called after; folder: below the output folder.
         frames: which images of 4D files moving and fixed are, for the report.
@@ -61,23 +62,28 @@ class Case:
     frames: tuple[int | None, int | None] = (None, None)
     prepared: Prepared | None = None
     fill: float | None = None
+    fixed_label: MedicalImage | None = None
 
     def __post_init__(self) -> None:
-        for other in (self.fixed, self.label):
+        for other in (self.fixed, self.label, self.fixed_label):
             if other is not None and other.array.ndim != self.moving.array.ndim:
                 raise InputError(
                     f"{self.moving.path} is {self.moving.array.ndim}D but {other.path} is {other.array.ndim}D; "
                     "give images of one kind, a 2D image as a stack of one slice."
                 )
-        if self.label is not None and not _has_labels_in(self.label, self.moving):
-            where = f"no label of it lies in {self.moving.path}"
-            raise InputError(f"{self.label.path}: {where}; give the moving image's own label map.")
+        if self.fixed_label is not None and self.label is None:
+            raise InputError(f"{self.fixed_label.path}: nothing to compare it with; give the moving image's label.")
+        for label, image, whose in ((self.label, self.moving, "moving"), (self.fixed_label, self.fixed, "fixed")):
+            if label is not None and not _has_labels_in(label, image):
+                where = f"no label of it lies in {image.path}"
+                raise InputError(f"{label.path}: {where}; give the {whose} image's own label map.")
         object.__setattr__(self, "name", check_name(self.name or stem(self.moving.path)))
 
     @property
     def files(self) -> list[Path]:
         """What was read, as far as it is of files."""
-        return [each.path for each in (self.moving, self.fixed, self.label, self.points) if each is not None]
+        every = (self.moving, self.fixed, self.label, self.fixed_label, self.points)
+        return [each.path for each in every if each is not None]
 
 
 def check_name(name: str) -> str:

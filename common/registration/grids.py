@@ -79,6 +79,19 @@ class NetworkGrid:
         stack = self.spatial_dims == 2 and len(self.shape) == 3
         return int(np.argmax(self.turn[:, 0] == 2)) if stack else None
 
+    @property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """Of the fixed image as stored, along the axes that the network registers."""
+        return tuple(n for axis, n in enumerate(self.fixed.array.shape) if axis != self.slice_axis)
+
+    def of_fixed(self, voxel: Sequence[float]) -> tuple[float, ...]:
+        """Where a voxel of the fixed image lies in this grid, both along the axes that the network registers."""
+        stored = [axis for axis in range(self.fixed.array.ndim) if axis != self.slice_axis]
+        place = np.array([0.0, 0, 0, 1])
+        place[stored] = voxel
+        found = np.linalg.inv(self.affine) @ self.fixed.affine @ place
+        return tuple(float(found[axis]) for axis in range(self.spatial_dims))
+
     def bring(self, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return ``image`` on this grid and, bool, where it is seen there; elsewhere it has its smallest value.
 

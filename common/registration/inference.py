@@ -22,6 +22,7 @@ from ..io.weights import load_weights
 from ..networks.paths import check_path, path_fields
 from ..physical import background, warp_image
 from .bundle import version_of
+from .look import check_outside
 from .outcome import By
 from .outputs import check_format, refuse_inputs, write_registration
 from .pairs import Entries
@@ -50,6 +51,7 @@ class RegistrationInference(SupervisedEvaluator):
         format: of the fields, see `io.fields`.
         picture: whether each registration gets one.
         bundle_root: the folder of the bundle, whose name and version the numbers tell.
+        outside: what the method's maps are where nothing was seen, "nan" or "0".
 
     Raises:
         InputError: a network for other dimensions or without a path, or weights, input or output that cannot be used.
@@ -70,6 +72,7 @@ class RegistrationInference(SupervisedEvaluator):
         format: str = "nifti",
         picture: bool = True,
         bundle_root: str | Path = "",
+        outside: str | int | float = "nan",
     ) -> None:
         device = torch.device(device)
         check_path(network, path_steps)
@@ -80,6 +83,7 @@ class RegistrationInference(SupervisedEvaluator):
             load_weights(network, checkpoint)
         root = Path(bundle_root).resolve()
         self.by = By(root.name, version_of(root), checkpoint or getattr(network, "members", None), device)
+        self.outside = check_outside(outside)
         self.output_dir, self.path_steps, self.format, self.picture = Path(output_dir), path_steps, format, picture
         self.files: list[Path] = []
         super().__init__(
@@ -126,7 +130,10 @@ class RegistrationInference(SupervisedEvaluator):
         found = registration_of(task, pred, self.channels, seconds, self.by)
         more = {"path": self._path(task)} if self.path_steps else None
         folder, name = self.output_dir / task.case.folder, task.case.name
-        return write_registration(found, folder, name, self.format, self.picture, more, displacement=True)
+        files = write_registration(found, folder, name, self.format, self.picture, more, True, self.outside)
+        for line in found.warnings:
+            self._bar.write(f"warning: {name}: {line}")
+        return files
 
     def _path(self, task: Task) -> np.ndarray:
         """The way from the moving to the warped image, (i, j, k, steps): the layout of a series in time.
@@ -135,5 +142,6 @@ class RegistrationInference(SupervisedEvaluator):
         """
         moving, outside = task.case.moving, background(task.case.moving.array, task.case.fill)
         fields = path_fields(self.network, task.image.to(self.by.device), self.path_steps)
-        images = [warp_image(moving.array, moving.affine, field_of(task, ddf), fill=outside) for ddf in fields]
+        ddfs = [field_of(task, task.blended(ddf)) for ddf in fields]
+        images = [warp_image(moving.array, moving.affine, ddf, fill=outside) for ddf in ddfs]
         return np.stack([image if image.ndim == 3 else image[..., None] for image in images], axis=-1)

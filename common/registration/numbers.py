@@ -62,12 +62,14 @@ def summary(found: Registration) -> dict[str, Any]:
     length = np.linalg.norm(found.field.vectors, axis=-1)[found.seen]
     jacobian = found.jacobian[found.inner]
     return {
-        "similarity": {"before": _similarity(found, found.unmoved), "after": _similarity(found, found.warped)},
+        "similarity": found.similarity,
         "displacement_mm": {"mean": _mean(length), "p95": _percentile(length, 95), "max": _percentile(length, 100)},
         "folding_percent": 100 * _mean(jacobian <= 0),
         "jacobian": {"min": _percentile(jacobian, 0), "max": _percentile(jacobian, 100)},
         "maps": _maps(found),
         **({} if found.case.points is None else {"points": _points(found)}),
+        **({} if found.case.fixed_label is None else {"labels": found.agreement}),
+        "warnings": found.warnings,
     }
 
 
@@ -91,7 +93,7 @@ def _grid(image: MedicalImage) -> dict[str, Any]:
     return {"file": image.path.name, "shape": shape, "spacing_mm": list(image.spacing), "affine": affine}
 
 
-def _similarity(found: Registration, image: np.ndarray) -> dict[str, float]:
+def similarity(found: Registration, image: np.ndarray) -> dict[str, float]:
     """Of images scaled to [0, 1] by the extremes of the moving and the fixed one, in `Registration.compared`."""
     mask = found.compared
     ours, fixed = _scaled(image, found.unmoved, mask), _scaled(found.fixed.array, found.fixed.array, mask)

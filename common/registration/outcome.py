@@ -17,6 +17,7 @@ from ..io.given import image_of, label_of
 from ..io.images import MedicalImage
 from ..io.points import Points, points_of
 from ..physical import background, invert_field, invert_points, jacobian_determinant, warp_image
+from .card import Card
 from .case import Case, check_name
 
 
@@ -47,6 +48,7 @@ class Registration:
         network_shape: of the network's grid.
         slice_axis: of the fixed image, across the slices that were registered one by one; None elsewhere.
         by: what registered them; without it there are no ``numbers`` and no files.
+        trained: the images that the network was trained on, as far as it is known.
     """
 
     case: Case
@@ -59,6 +61,7 @@ class Registration:
     network_shape: tuple[int, ...]
     slice_axis: int | None = None
     by: By | None = None
+    trained: Card = Card()
 
     @property
     def moving(self) -> MedicalImage:
@@ -91,8 +94,21 @@ class Registration:
     @cached_property
     def warped_label(self) -> np.ndarray | None:
         """The moving label, to the nearest voxel; None without one."""
-        label = self.case.label
-        return None if label is None else warp_image(label.array, label.affine, self.field, order=0)
+        return self._nearest(self.case.label, self.field)
+
+    @cached_property
+    def unmoved_label(self) -> np.ndarray | None:
+        """The moving label as it lies; None without one."""
+        return self._nearest(self.case.label, self._still)
+
+    @cached_property
+    def fixed_label(self) -> np.ndarray | None:
+        """The fixed label on the fixed image's grid; None without one."""
+        return self._nearest(self.case.fixed_label, self._still)
+
+    @staticmethod
+    def _nearest(label: MedicalImage | None, field: Field) -> np.ndarray | None:
+        return None if label is None else warp_image(label.array, label.affine, field, order=0)
 
     @cached_property
     def jacobian(self) -> np.ndarray:
@@ -151,6 +167,27 @@ class Registration:
         return {"warped": self.warped, **label, "jacobian": self.jacobian, **self.maps, "seen": self.seen}
 
     @cached_property
+    def similarity(self) -> dict[str, dict[str, float]]:
+        """How alike the images are, "before" and "after", see `numbers.similarity`."""
+        from .numbers import similarity
+
+        return {"before": similarity(self, self.unmoved), "after": similarity(self, self.warped)}
+
+    @cached_property
+    def agreement(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Dice and distances of the labels, before and after, see `labelled.agreement`; {} without a fixed label."""
+        from .labelled import agreement
+
+        return agreement(self)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to know before believing it, a line each: what was not seen, similarity that fell, ..."""
+        from .remarks import remarks
+
+        return remarks(self)
+
+    @cached_property
     def numbers(self) -> dict[str, Any]:
         """What was registered, by what, and how it went; what cannot be computed is NaN."""
         from .numbers import about, inverse_consistency, summary
@@ -158,7 +195,12 @@ class Registration:
         return about(self) | summary(self) | {"inverse_consistency_mm": inverse_consistency(self)}
 
     def save(
-        self, output: str | Path, name: str | None = None, format: str = "nifti", picture: bool = True
+        self,
+        output: str | Path,
+        name: str | None = None,
+        format: str = "nifti",
+        picture: bool = True,
+        outside: str = "nan",
     ) -> list[Path]:
         """Write every file of this registration to the folder ``output``, all of them or none; return them.
 
@@ -166,13 +208,16 @@ class Registration:
             name: what they are called after; None is the case's.
             format: of the fields, see `io.fields`.
             picture: whether there is one.
+            outside: what the method's maps are in files where nothing was seen, "nan" or "0".
 
         Raises:
             InputError: a file cannot be written, or a format or a name that there cannot be.
         """
         from .outputs import write_registration
 
-        return write_registration(self, Path(output), check_name(name or self.case.name), format, picture)
+        return write_registration(
+            self, Path(output), check_name(name or self.case.name), format, picture, outside=outside
+        )
 
     def warp(self, what: Any, label: bool = False, inverse: bool = False) -> Any:
         """Carry an image, a label map or points of the moving image to the fixed image; with ``inverse``, back.

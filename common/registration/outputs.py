@@ -12,6 +12,7 @@ from ..files import refuse_overwriting, staged, write_bytes, write_json
 from ..io.fields import FORMATS, write_field
 from ..io.points import write_points
 from ..nifti import save_image
+from .look import check_outside, looks
 from .outcome import Registration
 
 
@@ -33,10 +34,16 @@ def refuse_inputs(output: str | Path, name: str, format: str, inputs: Iterable[s
     Raises:
         InputError: naming such a file.
     """
-    ending = FORMATS[format][0]
-    ends = [f"{kind}.nii.gz" for kind in ("warped", "jacobian", "seen")]
-    names = [f"{name}_{end}" for end in (*ends, f"field{ending}", f"inverse_field{ending}")]
-    refuse_overwriting((Path(output) / each for each in (*names, f"{name}.json", f"{name}.png")), inputs)
+    images = [f"{name}_{kind}.nii.gz" for kind in ("warped", "jacobian", "seen")]
+    fields = [field_name(name, format, which) for which in ("field", "inverse_field")]
+    refuse_overwriting((Path(output) / each for each in (*images, *fields, f"{name}.json", f"{name}.png")), inputs)
+
+
+def field_name(name: str, format: str, which: str = "field") -> str:
+    """What the file of a field is called: ``NAME_field.nii.gz``, as the challenge has it ``disp_NAME.nii.gz``."""
+    if format == "l2r":
+        name, which = f"disp_{name}", which.removesuffix("field").rstrip("_")
+    return (f"{name}_{which}" if which else name) + FORMATS[format][0]
 
 
 def write_registration(
@@ -47,6 +54,7 @@ def write_registration(
     picture: bool = True,
     more: Mapping[str, np.ndarray] | None = None,
     displacement: bool = False,
+    outside: str = "nan",
 ) -> list[Path]:
     """Write ``name``_warped.nii.gz and so on to the folder ``output``; return the files.
 
@@ -55,17 +63,21 @@ def write_registration(
         picture: whether there is a ``name``.png.
         more: images on the fixed image's grid to write beside them, by the ends of their names.
         displacement: whether the field is also written as ``name``_displacement.nii.gz, its name up to version 0.2.
+        outside: what the method's maps are where nothing was seen, see `look`.
 
     Raises:
         InputError: a file cannot be written, or would replace an input; none is, then.
     """
     check_format(format, found.field.dims)
+    outside = check_outside(outside)
     with staged(Path(output), found.case.files) as folder:
         start = folder / name
-        for key, array in {**found.images, **(more or {})}.items():
+        for key, shown in looks(found, outside).items():
+            save_image(start.with_name(f"{name}_{key}.nii.gz"), shown.array, found.fixed.affine, *shown[1:])
+        for key, array in (more or {}).items():
             save_image(start.with_name(f"{name}_{key}.nii.gz"), array, found.fixed.affine)
         for key, field in {"field": found.field, "inverse_field": found.inverse}.items():
-            write_field(start.with_name(f"{name}_{key}{FORMATS[format][0]}"), field, format)
+            write_field(start.with_name(field_name(name, format, key)), field, format)
         if displacement:
             write_field(start.with_name(f"{name}_displacement.nii.gz"), found.field)
         if (points := found.case.points) is not None:

@@ -35,7 +35,7 @@ class PairsToRegister:
 
     Args:
         moving, fixed: files on any grids: 2D images, stacks of slices or volumes.
-        moving_label: a label map to carry along.
+        moving_label: a label map to carry along; fixed_label: one to compare it with.
         dataset_dir, split: a prepared data set; each pair gets a folder of its own.
         source: the folder that the data set was prepared from, to write results on the grids of its files; without
             it they are on the prepared grid.
@@ -58,13 +58,15 @@ class PairsToRegister:
         spatial_dims: int = 2,
         framing: Framing | None = None,
         name: str | None = None,
+        fixed_label: str | Path | None = None,
     ) -> None:
         self.spatial_dims, self.framing, self.source = spatial_dims, framing or Framing(), source
         if bool(moving) != bool(fixed):
             raise InputError(f"moving is {moving!r} and fixed is {fixed!r}; give both.")
         if not (moving or dataset_dir):
             raise InputError("nothing to register; give --moving and --fixed, or --dataset_dir.")
-        self._single = case_of_files(moving, fixed, moving_label or None, name=name) if moving else None
+        labels = (moving_label or None, fixed_label or None)
+        self._single = case_of_files(moving, fixed, labels, name=name) if moving else None
         if self._single is None:
             self.dataset = prepared.read(str(dataset_dir))
             self.pairs = self.dataset.pairs(split)

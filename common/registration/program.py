@@ -13,6 +13,7 @@ from ..options import (
     add_device,
     add_fill,
     add_output,
+    add_outside,
     add_overrides,
     add_region,
     parse_overrides,
@@ -27,9 +28,10 @@ Files that are written to DIR, NAME being that of the moving image:
   NAME_inverse_field.*       from points of the moving to the fixed image, on the moving image's grid
   NAME_jacobian.nii.gz       determinant of d(p + u)/dp; at or below 0 the field folds
   NAME_uncertainty_mm.nii.gz standard deviation of u along an axis, where the method predicts one; its other maps too;
-                             where NAME_seen.nii.gz is 0, it is 148 of the network's voxels: unknown
+                             where NAME_seen.nii.gz is 0, they are NaN: unknown (--outside 0: 0)
+  disp_NAME.nii.gz           and disp_NAME_inverse.nii.gz: the fields where --format is l2r, as Learn2Reg calls them
   NAME_points.*              the points of --points in the fixed image
-  NAME.json, NAME.png        numbers, and a picture to look at
+  NAME.json, NAME.png        numbers (Dice, HD95, ASD with --fixed-label) and warnings; a picture to look at
 Files of these names are replaced."""
 
 
@@ -42,15 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     add_output(parser, "folder for the results")
     parser.add_argument("--name", help="what the files are called after (default: the moving image)")
     parser.add_argument("--label", type=Path, help="label map of the moving image, to carry along")
+    parser.add_argument("--fixed-label", type=Path, help="label map of the fixed image, to compare --label with")
     parser.add_argument("--points", type=Path, help=f"points of the moving image, in mm: {', '.join(POINTS)}")
     parser.add_argument("--axes", choices=AXES, type=str.upper, help="of --points, if their file does not say it")
     parser.add_argument("--format", choices=FORMATS, default="nifti", help="of the fields (default: nifti)")
     parser.add_argument("--moving-frame", type=int, metavar="N", help="of a 4D moving file, counted from 0")
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
+    frame = "of a 4D label file (default: its image's frame)"
+    parser.add_argument("--label-frame", type=int, metavar="N", help=frame)
+    parser.add_argument("--fixed-label-frame", type=int, metavar="N", help=frame)
     across = "axis across the slices, for a 2D bundle (default: that of the largest spacing)"
     parser.add_argument("--slice-axis", type=int, metavar="0|1|2", choices=range(3), help=across)
     add_fill(parser, "moving image")
-    add_region(parser)
+    add_outside(parser)
+    add_region(parser, "the bundle's: auto, the label, else what moves in two frames of one grid, else image")
     add_overrides(parser, "settings of the bundle's inference config")
     add_device(parser)
 
@@ -70,15 +77,15 @@ def run(options: argparse.Namespace) -> list[Path]:
     from .api import register  # and torch, for which nobody is to wait who has misspelt something
     from .outputs import refuse_inputs
 
-    read = options.moving, options.fixed, options.label, options.points
+    read = options.moving, options.fixed, options.label, options.fixed_label, options.points
     refuse_inputs(options.output, options.name or stem(options.moving), options.format, read)
-    names = ("label", "points", "axes", "moving_frame", "fixed_frame", "slice_axis", "name", "fill", "device")
+    frames = ("moving_frame", "fixed_frame", "label_frame", "fixed_label_frame")
+    names = ("label", "fixed_label", "points", "axes", *frames, "slice_axis", "name", "fill", "device")
     given = {name: getattr(options, name) for name in names}
     found = register(options.moving, options.fixed, bundle, **given, **asked)
-    files = found.save(options.output, format=options.format)
-    moving, fixed, name = found.moving.path, found.fixed.path, found.case.name
-    if (overlap := found.overlap) < 0.5:
-        print(f"warning: {moving} covers {overlap:.0%} of what the network saw of {fixed}")
+    files, name = found.save(options.output, format=options.format, outside=options.outside), found.case.name
+    for line in found.warnings:
+        print(f"warning: {line}")
     print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")
     return files
 

@@ -10,8 +10,16 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..grids import centre_start, crop_or_pad, min_max, resize, start_around
+from ..grids import centre_start, crop_or_pad, min_max, resize, spacing_of, start_around
+from ..interfaces import needed
 from ..physical import background
+from .aim import detect_centre, extent_of
+from .card import Card
+from .windows import Windows
+
+RULES = ("auto", "image", "detect")
+Box = tuple[tuple[int, ...], tuple[int, ...]]
+"""Start and size, in voxels of the network's grid."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +73,33 @@ def _sample(values: Tensor, dim: int, at: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Framing:
-    """How the region of an image is chosen that has no label to tell where to look.
+    """How the region of an image is chosen.
 
     Args:
-        crop_size: native voxels along each axis, one number for all axes, or "all"; what is not positive is the
-            whole axis. None is 128 x 128 in 2D and everything in 3D. Where the region leaves the image it is zero.
-        center: "image", "detect" (see `detect_centre`), or the native voxel in its middle.
+        crop_size: voxels along each axis, one number for all axes, or "all"; what is not positive is the whole axis.
+            None is 128 x 128 in 2D and everything in 3D. Where the region leaves the image it is zero.
+        center: "auto", "image", "detect" (see `detect_centre`), or the fixed image's voxel in its middle. "auto" is the
+            middle of the labels, for which the region becomes larger if need be; without a label "detect" where the two
+            images have one grid, else "image".
         network_size: the grid that the region is resized to, for a network that was trained on resized images; None
-            leaves native voxels.
+            leaves the voxels.
         percentiles: of the intensities in the region that become 0 and 1.
-        spacing: of the network's voxels in mm, one number or one for each of its axes; None is the fixed image's own.
+        spacing: of the network's voxels in mm, one number or one for each of its axes; None is the fixed image's own,
+            or the training's where the two differ by more than a factor of 1.25.
         axes: of the network, "stored" (those of the fixed image) or "RAS".
+        trained: the images of the network's training. A region larger than they were is seen in windows of their size.
 
     Raises:
         InputError: a size, a centre, percentiles, a spacing or axes that make no sense.
     """
 
     crop_size: int | Sequence[int] | str | None = None
-    center: str | Sequence[float] = "image"
+    center: str | Sequence[float] = "auto"
     network_size: Sequence[int] | None = None
     percentiles: Sequence[float] = (0.0, 100.0)
     spacing: float | Sequence[float] | None = None
     axes: str = "stored"
+    trained: Card = Card()
 
     def __post_init__(self) -> None:
         if self.axes not in ("stored", "RAS"):
@@ -119,26 +132,60 @@ class Framing:
             raise InputError(f"spacing is {self.spacing!r}; {want}.")
         return lengths
 
-    def boxes(self, moving: np.ndarray, fixed: np.ndarray, dims: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return start and size of the region in images (i, j, ...) whose first ``dims`` axes are registered."""
+    def spacing_over(self, affine: np.ndarray, dims: int) -> tuple[float, ...] | None:
+        """The spacing to resample a grid of ``affine`` to; None leaves it as it is. Raises as `spacing_for`."""
+        own = spacing_of(affine)[:dims]
+        asked = self.spacing_for(dims)
+        return self.trained.spacing if asked is None and self.trained.is_far(own) else asked
+
+    def detects(self, labelled: bool, alike: bool) -> bool:
+        """Whether the region follows what moves.
+
+        Args:
+            labelled: whether there is a label to follow.
+            alike: whether the two images have one grid, as frames of a cine have.
+        """
+        return self.center == "detect" or (self.center == "auto" and alike and not labelled)
+
+    def boxes(
+        self, moving: np.ndarray, fixed: np.ndarray, dims: int, label: np.ndarray | None = None, alike: bool = True
+    ) -> Box:
+        """Return start and size of the region in images (i, j, ...) whose first ``dims`` axes are registered.
+
+        Args:
+            label: of their shape, what "auto" looks for; None or empty for none.
+            alike: as of `detects`.
+        """
         shape = moving.shape[:dims]
-        size = self._size(shape)
-        if self.center == "image":
+        size, whole = self._size(shape), self._wanted(dims)
+        labelled = label is not None and bool(label.any())
+        if self.center == "auto" and label is not None and labelled:
+            centre, extent = extent_of(label, dims)
+            size = tuple(s if w <= 0 else max(s, e) for w, s, e in zip(whole, size, extent, strict=True))
+        elif self.detects(labelled, alike):
+            centre = detect_centre(moving, fixed, dims)
+        elif self.center in ("auto", "image"):
             return centre_start(shape, size), size
-        centre = detect_centre(moving, fixed, dims) if self.center == "detect" else self._centre(shape)
+        else:
+            centre = needed(self.voxel(shape), "centre")
         # an axis that is taken whole has no centre to choose
         starts = start_around(centre, size)
-        whole = self._wanted(dims)
         return tuple(0 if w <= 0 else s for w, s in zip(whole, starts, strict=True)), size
 
-    def region(self, box: tuple[tuple[int, ...], tuple[int, ...]]) -> Region:
+    def windows(self, box: Box) -> Windows:
+        """Return what the network sees of a box of `boxes` at once: windows, of which one may be enough."""
+        size = self.trained.size
+        fits = size is None or len(size) != len(box[1]) or self.network_size is not None
+        return Windows.over(box[1], None if fits else size)
+
+    def region(self, box: Box) -> Region:
         """Return the network's grid over a box of `boxes`."""
         start, size = box
         if self.network_size is not None and len(self.network_size) != len(size):
             raise InputError(f"network_size is {list(self.network_size)}; give {len(size)} numbers.")
         return Region.box(start, size, self.network_size)
 
-    def cut(self, image: np.ndarray, box: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+    def cut(self, image: np.ndarray, box: Box) -> np.ndarray:
         """Return the region of ``image`` (i, j, ...) in [0, 1]: each slice by itself in 2D, the volume in 3D."""
         start, size = box
         region = crop_or_pad(image, start, size, background(image))
@@ -150,7 +197,7 @@ class Framing:
         parts = [min_max(region[..., k], self.percentiles, inside[..., k]) for k in range(region.shape[-1])]
         return np.stack(parts, axis=-1)
 
-    def cut_label(self, label: np.ndarray, box: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+    def cut_label(self, label: np.ndarray, box: Box) -> np.ndarray:
         """Return the region of a label map (i, j, ...), 0 where it leaves the image, resized to the nearest voxel."""
         region = crop_or_pad(label, *box)
         return region if self.network_size is None else resize(region, self.network_size, order=0)
@@ -166,7 +213,10 @@ class Framing:
     def _size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(n if w <= 0 else w for w, n in zip(self._wanted(len(shape)), shape, strict=True))
 
-    def _centre(self, shape: tuple[int, ...]) -> tuple[float, ...]:
+    def voxel(self, shape: tuple[int, ...]) -> tuple[float, ...] | None:
+        """The centre, if it is a voxel of an image of ``shape``; None for a rule."""
+        if isinstance(self.center, str) and self.center in RULES:
+            return None
         try:
             parts = self.center.split(",") if isinstance(self.center, str) else self.center
             centre = tuple(float(c) for c in parts)
@@ -174,33 +224,7 @@ class Framing:
             centre = ()
         if len(centre) != len(shape) or not all(0 <= c < n for c, n in zip(centre, shape, strict=True)):
             raise InputError(
-                f'center is {self.center!r}; give "image", "detect" or a voxel inside {list(shape)}, as in '
+                f'center is {self.center!r}; give "auto", "image", "detect" or a voxel inside {list(shape)}, as in '
                 f"{','.join(str(n // 2) for n in shape)}."
             )
         return centre
-
-
-def detect_centre(moving: np.ndarray, fixed: np.ndarray, dims: int = 2) -> tuple[float, ...]:
-    """Find what moves, such as the heart in two frames of a cine: (i, j) in 2D, (i, j, k) in 3D.
-
-    The absolute difference of the two images, averaged over the slices of a stack, smoothed by a Gaussian of 4 % of
-    the image and weighted by one of 25 % around the image's centre, is highest where something moves; the result is
-    the centroid of what exceeds half of its maximum, or the image's own centre for two equal images. On 50 ACDC
-    patients it is 6 voxels from the centroid of the myocardium on average and 20 at most; the image's centre is 10
-    and 31 away.
-
-    Args:
-        moving, fixed: one shape, their first ``dims`` axes in the plane (or volume) of registration.
-    """
-    from scipy.ndimage import gaussian_filter  # slow to import, for who does not look for what moves
-
-    energy = np.abs(min_max(fixed) - min_max(moving))
-    energy = energy.mean(axis=tuple(range(dims, energy.ndim)))
-    energy = gaussian_filter(energy, [0.04 * n for n in energy.shape])
-    axes = np.ogrid[tuple(slice(n) for n in energy.shape)]
-    for axis, n in zip(axes, energy.shape, strict=True):
-        energy = energy * np.exp(-0.5 * ((axis - (n - 1) / 2) / (0.25 * n)) ** 2)
-    if not energy.any():
-        return tuple((n - 1) / 2 for n in energy.shape)
-    energy = np.clip(energy - energy.max() / 2, 0, None)
-    return tuple(float((axis * energy).sum() / energy.sum()) for axis in axes)

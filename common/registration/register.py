@@ -52,8 +52,8 @@ def _predict(bundle: OpenBundle, image: Tensor) -> Tensor:
 def registration_of(
     task: Task, pred: Tensor, channels: Sequence[str], seconds: float = nan, by: By | None = None
 ) -> Registration:
-    """Bring a prediction (S, C, *region), whose ``channels`` are named, to the fixed image's grid."""
-    pred, grid = pred.detach().float().cpu(), task.grid
+    """Bring a prediction of a task's image, whose ``channels`` are named, to the fixed image's grid."""
+    pred, grid = task.blended(pred.detach().float().cpu()), task.grid
     seen = task.where_reached(task.place(torch.ones_like(pred[:, :1]))[:, 0], 0.0)
     return Registration(
         case=task.case,
@@ -66,6 +66,7 @@ def registration_of(
         network_shape=tuple(pred.shape[2:]),
         slice_axis=grid.slice_axis,
         by=by,
+        trained=task.trained,
     )
 
 

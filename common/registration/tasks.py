@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..grids import min_max, spacing_of
+from ..grids import min_max, same_grid, spacing_of
 from ..interfaces import needed
 from ..io.images import MedicalImage
+from .card import Card
 from .case import Case, to_batch
 from .grids import NetworkGrid
-from .region import Framing, Region
+from .region import Box, Framing, Region
+from .windows import Windows
 
 if TYPE_CHECKING:
     from ..networks.ensemble import Registering
@@ -31,9 +33,12 @@ class Task:
         case: what is registered.
         grid: the network's, over the fixed image.
         region: what the network sees, in the turned native voxels, see `NetworkGrid`.
-        image: (S, inputs, *region.shape), what it takes: S slices of a stack, 1 in 3D.
+        image: (S, inputs, *region.shape), what it takes: S slices of a stack, 1 in 3D; with windows (W * S, inputs,
+            *windows.size), one window after the other.
         reached: (S,) bool, the slices that the moving image reaches; None is all.
         overlap: share of the region that the moving image covers.
+        windows: of the region; None is one, the region itself.
+        trained: the images of the network's training.
     """
 
     case: Case
@@ -42,6 +47,12 @@ class Task:
     image: Tensor
     reached: Tensor | None = None
     overlap: float = 1.0
+    windows: Windows | None = None
+    trained: Card = Card()
+
+    def blended(self, pred: Tensor) -> Tensor:
+        """Bring what was found in the windows, (W * S, C, *windows.size), to the region: (S, C, *region.shape)."""
+        return pred if self.windows is None else self.windows.blend(pred)
 
     @property
     def labelled(self) -> bool:
@@ -119,28 +130,59 @@ def _prepared(network: Registering, case: Case) -> Task:
 
 def _alike(network: Registering, framing: Framing, cases: Sequence[Case], slice_axis: int | None) -> Iterator[Task]:
     first, dims = cases[0], network.spatial_dims
-    grid = NetworkGrid.over(first.fixed, dims, framing.spacing_for(dims), framing.axes, slice_axis)
+    grid = _grid(framing, first.fixed, dims, slice_axis)
     moving, covered = _brought(grid, first.moving)
     label = None if first.label is None else _brought(grid, first.label, order=0)[0]
-    box = framing.boxes(moving, _reference(framing, grid, moving, cases), dims)
-    where = f"the region at {box[0]} of size {box[1]}"
+    framing = _on_grid(framing, grid)
+    box = _box(framing, grid, moving, label, cases)
+    windows, where = framing.windows(box), f"the region at {box[0]} of size {box[1]}"
     shown, whole = (framing.cut_label(each, box) for each in (covered, np.ones_like(covered)))
     if not shown.any():
         paths = f"{first.moving.path} and {first.fixed.path}"
         raise InputError(f"{paths} do not overlap in {where}; choose another center or crop_size.")
-    seen = _seen(framing.cut(moving, box), first.moving, where)
-    seen_label = None if label is None else to_batch(framing.cut_label(label, box), dims).float()
+    parts = [(start, windows.size) for start in windows.around(box[0])]
+    seen = _seen([framing.cut(moving, part) for part in parts], first.moving, where, dims)
+    seen_label = None if label is None else _batch([framing.cut_label(label, part) for part in parts], dims).float()
     for case in cases:
-        fixed = _seen(framing.cut(grid.bring_same(case.fixed), box), case.fixed, where)
-        image = torch.cat([to_batch(each, dims) for each in (seen, fixed)], dim=1)
+        brought = grid.bring_same(case.fixed)
+        fixed = _seen([framing.cut(brought, part) for part in parts], case.fixed, where, dims)
         yield Task(
             case,
             grid,
             grid.in_turned(framing.region(box)),
-            _input(network, case, image, seen_label),
+            _input(network, case, torch.cat([seen, fixed], dim=1), seen_label),
             to_batch(shown, dims).flatten(1).any(1),
             float(shown.mean() / whole.mean()),
+            windows,
+            framing.trained,
         )
+
+
+def _grid(framing: Framing, fixed: MedicalImage, dims: int, slice_axis: int | None) -> NetworkGrid:
+    own = NetworkGrid.over(fixed, dims, None, framing.axes, slice_axis)
+    spacing = framing.spacing_over(own.turned[1], dims)
+    return own if spacing is None else NetworkGrid.over(fixed, dims, spacing, framing.axes, slice_axis)
+
+
+def _on_grid(framing: Framing, grid: NetworkGrid) -> Framing:
+    """``framing`` with a centre that is a voxel of the fixed image as one of the network's grid."""
+    centre = framing.voxel(grid.fixed_shape)
+    if centre is None:
+        return framing
+    last = np.array(grid.shape[: grid.spatial_dims]) - 1.0
+    return replace(framing, center=np.clip(grid.of_fixed(centre), 0, last).tolist())
+
+
+def _box(
+    framing: Framing, grid: NetworkGrid, moving: np.ndarray, label: np.ndarray | None, cases: Sequence[Case]
+) -> Box:
+    """The region of cases on one grid: about what "auto" is to follow, or what differs most from the moving image."""
+    first, labels = cases[0], [] if label is None else [label]
+    labels += [_brought(grid, each, order=0)[0] for case in cases if (each := case.fixed_label) is not None]
+    followed = np.any([each > 0 for each in labels], axis=0) if labels else None
+    alike = first.moving.array.shape == first.fixed.array.shape and same_grid(first.moving.affine, first.fixed.affine)
+    detects = framing.detects(followed is not None and bool(followed.any()), alike)
+    return framing.boxes(moving, _reference(detects, grid, moving, cases), grid.spatial_dims, followed, alike)
 
 
 def _brought(grid: NetworkGrid, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -151,19 +193,24 @@ def _brought(grid: NetworkGrid, image: MedicalImage, order: int = 1) -> tuple[np
     return array, known
 
 
-def _reference(framing: Framing, grid: NetworkGrid, moving: np.ndarray, cases: Sequence[Case]) -> np.ndarray:
-    """The fixed image that the region is chosen by: the one that differs most from the moving image."""
+def _reference(detects: bool, grid: NetworkGrid, moving: np.ndarray, cases: Sequence[Case]) -> np.ndarray:
+    """The fixed image that the region is chosen by: to see what moves, the one that differs most from the moving."""
     brought = (grid.bring_same(case.fixed) for case in cases)
-    if framing.center != "detect":
+    if not detects:
         return next(brought)
     scaled = min_max(moving)
     return max(brought, key=lambda fixed: float(np.abs(min_max(fixed) - scaled).mean()))
 
 
-def _seen(values: np.ndarray, image: MedicalImage, where: str) -> np.ndarray:
-    if not values.any():
+def _seen(parts: Sequence[np.ndarray], image: MedicalImage, where: str, dims: int) -> Tensor:
+    """What is seen of an image, (W * S, 1, *windows.size)."""
+    if not any(part.any() for part in parts):
         raise InputError(f"{image.path}: constant in {where}; choose another center.")
-    return values
+    return _batch(parts, dims)
+
+
+def _batch(parts: Sequence[np.ndarray], dims: int) -> Tensor:
+    return torch.cat([to_batch(part, dims) for part in parts])
 
 
 def _input(network: Registering, case: Case, image: Tensor, label: Tensor | None) -> Tensor:

@@ -57,7 +57,7 @@ def test_a_bundle_that_says_nothing_of_space_takes_images_as_they_are(tmp_path: 
 def test_a_bundle_of_version_0_2_is_opened(tmp_path: Path) -> None:
     section = {"spacing": [1, 2, 3], "axes": "RAS"}
     folder = without(toy_bundle(tmp_path / "toy"), "spacing", "axes", registration=section)
-    assert open_bundle(folder).framing == Framing(crop_size="all", spacing=[1, 2, 3], axes="RAS")
+    assert open_bundle(folder).framing == Framing("all", "image", spacing=[1, 2, 3], axes="RAS")
 
 
 def test_a_name_and_a_run_are_opened_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,18 +151,17 @@ def test_what_the_network_saw_is_told() -> None:
 
 
 def test_all_files_are_written_and_read_back(tmp_path: Path, outcome: Registration) -> None:
-    for format in ("nifti", "l2r"):
+    named = {"nifti": ("a_field.nii.gz", "a_inverse_field.nii.gz"), "l2r": ("disp_a.nii.gz", "disp_a_inverse.nii.gz")}
+    for format, fields in named.items():
         folder = tmp_path / format
         files = outcome.save(folder, "a", format)
         names = {path.name for path in files}
         images = ("warped", "warped_label", "jacobian", "uncertainty_mm", "displacement_log_variance", "seen")
         assert names == {f"a_{each}.nii.gz" for each in images} | {
-            "a_field.nii.gz", "a_inverse_field.nii.gz", "a_points.csv", "a.json", "a.png"}  # fmt: skip
+            *fields, "a_points.csv", "a.json", "a.png"}  # fmt: skip
         assert {path.name for path in folder.iterdir()} == names
-        np.testing.assert_allclose(read_field(folder / "a_field.nii.gz").vectors, outcome.field.vectors, atol=1e-4)
-        np.testing.assert_allclose(
-            read_field(folder / "a_inverse_field.nii.gz").vectors, -outcome.field.vectors, atol=1e-3
-        )
+        np.testing.assert_allclose(read_field(folder / fields[0]).vectors, outcome.field.vectors, atol=1e-4)
+        np.testing.assert_allclose(read_field(folder / fields[1]).vectors, -outcome.field.vectors, atol=1e-3)
     assert set(np.unique(nib.load(folder / "a_warped_label.nii.gz").dataobj)) == {0, 300}
     assert "blob,2.9" in (folder / "a_points.csv").read_text() or "blob,3" in (folder / "a_points.csv").read_text()
     written = json.loads((folder / "a.json").read_text())

@@ -74,7 +74,7 @@ def test_what_moves_is_found() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"center": "heart"}, 'center is \'heart\'; give "image", "detect" or a voxel'),
+        ({"center": "heart"}, 'center is \'heart\'; give "auto", "image", "detect" or a voxel'),
         ({"center": (200, 10)}, "center is .200, 10."),
         ({"center": (1, 2, 3)}, "center is .1, 2, 3."),
         ({"crop_size": (8, 8, 8)}, "crop_size is .8, 8, 8.; give 2 whole numbers"),

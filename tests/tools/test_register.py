@@ -40,10 +40,10 @@ def test_two_files_are_registered(
     main(arguments(files, out, "--bundle", files["bundle"], "--format", "l2r", "--name", "pair"))
     assert "9 files, pair_*; look at pair.png" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {
-        "pair.json", "pair.png", "pair_displacement_log_variance.nii.gz", "pair_field.nii.gz",
-        "pair_inverse_field.nii.gz",
+        "pair.json", "pair.png", "pair_displacement_log_variance.nii.gz", "disp_pair.nii.gz",
+        "disp_pair_inverse.nii.gz",
         "pair_jacobian.nii.gz", "pair_seen.nii.gz", "pair_uncertainty_mm.nii.gz", "pair_warped.nii.gz"}  # fmt: skip
-    np.testing.assert_allclose(read_field(out / "pair_field.nii.gz").vectors.mean((0, 1, 2)), MOTION, atol=0.06)
+    np.testing.assert_allclose(read_field(out / "disp_pair.nii.gz").vectors.mean((0, 1, 2)), MOTION, atol=0.06)
     fixed, warped = nib.load(files["fixed"]), nib.load(out / "pair_warped.nii.gz")
     np.testing.assert_allclose(warped.affine, fixed.affine, atol=1e-5)
     assert np.abs(warped.get_fdata() - fixed.get_fdata()).mean() < 0.2

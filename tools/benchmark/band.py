@@ -77,7 +77,7 @@ def followed(bundle: OpenBundle, subject: Subject, noise: np.random.Generator) -
     """The motion that the bundle finds, aimed at the middle of the label as by default."""
     frames = np.stack(subject.draw(noise)).astype(np.float32)[..., None]
     cine, label = Cine(frames, subject.grid.affine, None, Path("phantom")), label_of(subject)
-    motion = track(aimed(bundle, label), cine, 0, label)
+    motion = track(aimed(bundle), cine, 0, label)
     if motion.uncertainty is None:
         raise InputError(f"--bundle {bundle.name}: predicts no uncertainty of the displacement; try vxm_hetero_disp")
     return motion

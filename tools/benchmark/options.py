@@ -60,6 +60,16 @@ def metrics(parser: argparse.ArgumentParser) -> None:
     _add_repeats(parser, 50)
 
 
+def region(parser: argparse.ArgumentParser) -> None:
+    """Add the options of where a registration looks."""
+    add_bundle(parser, "vxm_hetero_disp")
+    told = "the folder of ACDC's patients, as it is distributed"
+    parser.add_argument("--acdc", type=Path, required=True, metavar="DIR", help=told)
+    parser.add_argument("--patients", type=positive, metavar="N", help="only the first N (default: all)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="of PyTorch (default: 1)")
+    add_device(parser, "cpu")
+
+
 def start(parser: argparse.ArgumentParser) -> None:
     """Add the options of the parts of a registration from the command line."""
     add_bundle(parser, "vxm_hetero_disp")
@@ -109,6 +119,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
     "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
+    "region": ("how much of the hearts of ACDC is missed, and the Dice, by where a registration looks", region),
     "start": ("what `warpsure register` takes from the command to the files, part by part", start),
     "training": ("our VoxelMorph training step, against MONAI's, and the loader against the step", training),
 }

@@ -40,7 +40,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--slice", type=int, metavar="K", help="that is animated (default: the one with the most label)")
     shared.add_format(made, FORMATS, None, "write a field a frame too, in this format (default: none)")
     shared.add_fill(made, "reference frame")
-    shared.add_region(made, "the label, else detect")
+    shared.add_region(made, "auto: the label, else what moves")
+    shared.add_outside(made)
     band.add_arguments(made)
     shared.add_overrides(made, "settings of the bundle's inference config")
     shared.add_device(made)
@@ -92,12 +93,14 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
         print(f"warning: {line}")
     asked = settings(options)
     bundle = open_bundle(options.bundle, options.device, **asked)
-    bundle = bundle if "center" in asked else aimed(bundle, label)
+    bundle = bundle if "center" in asked else aimed(bundle)
     motion = track(bundle, cine, reference, label)
     view = view_of(motion, label, options.slice)
     curves = None if label is None else measure(motion, label, options.wall, options.cavity, drawn)
-    results = Results(cine, motion, label, curves, view, bundle, drawn, options.fill)
+    results = Results(cine, motion, label, curves, view, bundle, drawn, options.fill, options.outside)
     files = write(results, options.output, options.format, read)
+    for line in results.warnings:
+        print(f"warning: {line}")
     print(f"{options.output}: {len(cine.frames)} frames by {bundle.name}, {motion.seconds:.1f} s; {len(files)} files")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from common.registration.bundle import OpenBundle
 from common.registration.case import Case
 from common.registration.grids import slice_axis_of
 from common.registration.register import register_cases
+from common.registration.remarks import of_images
 
 from .reading import Cine
 
@@ -33,6 +35,7 @@ class Motion:
         maps: the method's maps, (T, *spatial); "uncertainty_mm" is the standard deviation of the displacement along
             one axis, 0 in the reference frame, whose motion is none by definition.
         seconds: of the network, for all frames.
+        warnings: what is to be said of where the network looked, a line each.
     """
 
     vectors: np.ndarray
@@ -42,6 +45,7 @@ class Motion:
     seen: np.ndarray
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def uncertainty(self) -> np.ndarray | None:
@@ -69,22 +73,20 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
     if stack and slice_axis_of(moving) != 2:
         raise InputError(f"{cine.path}: spacing {_rounded(moving)} mm; the slices must lie along the third axis.")
     frames = [cine.image(number) for number in range(len(cine.frames))]
-    carried = None if label is None else MedicalImage(label, cine.affine, cine.path)
+    carried = None if label is None else MedicalImage(label, cine.affine, Path("of the reference frame"))
     found = register_cases(bundle, [Case(moving, fixed, carried) for fixed in frames], 2 if stack else None)
     vectors = np.stack([each.field.vectors for each in found])
     maps = {name: np.stack([each.maps[name] for each in found]) for name in found[0].maps}
     for still in (vectors, *[maps[name] for name in maps if name == UNCERTAINTY]):
         still[reference] = 0
     seconds = sum(each.seconds for each in found)
-    return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds)
+    said = tuple(of_images(found[0]))
+    return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds, said)
 
 
-def aimed(bundle: OpenBundle, label: np.ndarray | None) -> OpenBundle:
-    """Return the bundle with its region about the middle of the label, or about what moves where there is none."""
-    center: str | list[float] = "detect"
-    if label is not None and bundle.framing.spacing is None and bundle.framing.axes == "stored":
-        center = [float(axis.mean()) for axis in np.nonzero(label)[: bundle.spatial_dims]]
-    return replace(bundle, framing=replace(bundle.framing, center=center))
+def aimed(bundle: OpenBundle) -> OpenBundle:
+    """Return the bundle with its region about the label, or about what moves where there is none."""
+    return replace(bundle, framing=replace(bundle.framing, center="auto"))
 
 
 def _rounded(image: MedicalImage) -> list[float]:

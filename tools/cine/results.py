@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from common.files import file_hash, staged, write_bytes, write_json
 from common.metrics import folding_percent
 from common.registration.bundle import OpenBundle
+from common.registration.look import look
 
 from .animation import View, animation
 from .curves import Band, Curves
@@ -44,6 +46,25 @@ class Results:
     bundle: OpenBundle
     band: Band
     fill: float | None = None
+    outside: str = "nan"
+
+    @cached_property
+    def warped(self) -> np.ndarray:
+        """The reference frame warped to every frame, (T, *spatial)."""
+        return warped_frames(self.cine, self.motion, self.fill)
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """What is said of each frame, see `per_frame`."""
+        return per_frame(self.cine, self.motion, self.warped)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What to know before believing it, a line each."""
+        fell = self.columns["correlation_after"] < self.columns["correlation_before"]
+        fell[self.motion.reference] = False
+        frames = ", ".join(map(str, np.flatnonzero(fell)))
+        return [*self.motion.warnings, *([f"similarity fell in frames {frames}"] if frames else [])]
 
     @property
     def step(self) -> float | None:
@@ -78,12 +99,12 @@ def write(
 def _write(results: Results, folder: Path, fields: str | None) -> None:
     cine, motion, step = results.cine, results.motion, results.step
     files = {kind: folder / f"{cine.name}_{kind}" for kind in _kinds(results)}
-    warped = warped_frames(cine, motion, results.fill)
     write_motion(files["motion.nii.gz"], motion, step)
-    write_frames(files["warped.nii.gz"], warped, motion.affine, step)
-    write_sequence(files["warped.seq.nrrd"], warped, motion.affine, cine.times)
+    write_frames(files["warped.nii.gz"], results.warped, motion.affine, step)
+    write_sequence(files["warped.seq.nrrd"], results.warped, motion.affine, cine.times)
     for name, maps in motion.maps.items():
-        write_frames(files[f"{name}.nii.gz"], maps, motion.affine, step)
+        shown = look(name, maps, motion.seen, results.outside)
+        write_frames(files[f"{name}.nii.gz"], shown.array, motion.affine, step, shown.window, shown.note)
     if results.label is not None:
         write_frames(files["warped_label.nii.gz"], warped_labels(results.label, motion), motion.affine, step)
     if fields:
@@ -93,9 +114,8 @@ def _write(results: Results, folder: Path, fields: str | None) -> None:
         note = band_note(results)
         figure = curves_figure(results.curves, cine.times, motion.reference, note)
         write_bytes(files["curves.png"], to_png(figure))
-    columns = per_frame(cine, motion, warped)
-    write_bytes(files["frames.csv"], table(cine, results.curves, columns))
-    write_json(files["cine.json"], numbers(results, columns))
+    write_bytes(files["frames.csv"], table(cine, results.curves, results.columns))
+    write_json(files["cine.json"], numbers(results, results.columns))
 
 
 def _kinds(results: Results) -> list[str]:
@@ -205,6 +225,7 @@ def numbers(results: Results, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "bundle": bundle.name, "version": bundle.version, "weights_sha256": file_hash(bundle.weights),
         "region_center": bundle.framing.center, "seconds": round(motion.seconds, 3),
         "motion": "LPS mm, from a point of frame t to its point in the reference frame",
+        "warnings": results.warnings,
         "mean": {name: float(np.mean(values)) for name, values in columns.items()},
     }  # fmt: skip
     if results.curves is None:

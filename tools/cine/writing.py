@@ -12,10 +12,10 @@ from common.fields import Field
 from common.files import write_bytes
 from common.grids import RAS_TO_LPS
 from common.io import write_field
-from common.io.fields import FORMATS
 from common.metrics.strain import carried, reference_points
-from common.nifti import save_nifti, stored
+from common.nifti import describe, save_nifti, stored
 from common.physical import background, warp_image
+from common.registration.outputs import field_name
 
 from .motion import Motion
 from .reading import Cine
@@ -31,14 +31,34 @@ def write_motion(path: Path, motion: Motion, step: float | None) -> None:
     _write_nifti(path, np.moveaxis(vectors, 0, 3), motion.affine, step, vector=True)
 
 
-def write_frames(path: Path, frames: np.ndarray, affine: np.ndarray, step: float | None) -> None:
-    """Write (T, *spatial) as a 4D NIfTI file (i, j, k, t); labels as whole numbers, all else as float32."""
+def write_frames(
+    path: Path,
+    frames: np.ndarray,
+    affine: np.ndarray,
+    step: float | None,
+    window: tuple[float, float] | None = None,
+    note: str = "",
+) -> None:
+    """Write (T, *spatial) as a 4D NIfTI file (i, j, k, t); labels as whole numbers, all else as float32.
+
+    Args:
+        window, note: as of `nifti.describe`.
+    """
     frames = frames if frames.ndim == 4 else frames[..., None]
-    _write_nifti(path, np.moveaxis(frames, 0, 3), affine, step)
+    _write_nifti(path, np.moveaxis(frames, 0, 3), affine, step, window, note)
 
 
-def _write_nifti(path: Path, array: np.ndarray, affine: np.ndarray, step: float | None, vector: bool = False) -> None:
+def _write_nifti(
+    path: Path,
+    array: np.ndarray,
+    affine: np.ndarray,
+    step: float | None,
+    window: tuple[float, float] | None = None,
+    note: str = "",
+    vector: bool = False,
+) -> None:
     image = nib.Nifti1Image(stored(array), affine)
+    describe(image.header, window, note)
     image.header.set_xyzt_units("mm", "unknown" if step is None else "msec")
     image.header["pixdim"][4] = step or 1
     if vector:
@@ -79,9 +99,8 @@ def write_sequence(path: Path, frames: np.ndarray, affine: np.ndarray, times: np
 
 def write_fields(folder: Path, name: str, motion: Motion, format: str) -> list[Path]:
     """Write the field of every frame but the reference to a file of its own, for programs that take one at a time."""
-    ending = FORMATS[format][0]
     return [
-        write_field(folder / f"{name}_frame{t:03d}_field{ending}", Field(vectors, motion.affine), format)
+        write_field(folder / field_name(f"{name}_frame{t:03d}", format), Field(vectors, motion.affine), format)
         for t, vectors in enumerate(motion.vectors)
         if t != motion.reference
     ]

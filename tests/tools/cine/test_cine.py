@@ -156,12 +156,16 @@ def test_a_fraction_is_of_the_largest_size_whichever_the_reference() -> None:
 
 
 def test_the_crop_is_about_the_label_or_what_moves(ring_cine: Files) -> None:
-    bundle, label = open_bundle("vxm_mse"), np.zeros((9, 9, 2), int)
-    label[2:5, 6:8] = 1
-    assert aimed(bundle, label).framing.center == [3.0, 6.5]
-    assert aimed(bundle, None).framing.center == "detect"
-    resampled = open_bundle("vxm_mse", spacing=1.0)
-    assert aimed(resampled, label).framing.center == "detect"  # a voxel of the label is none of the network's
+    bundle, cine = open_bundle("vxm_mse", crop_size=16), read_cine([ring_cine[0]])
+    label = np.zeros(cine.frames.shape[1:], int)
+    label[2:5, 46:48] = 1
+    for spacing in (None, 2.0):
+        changed = replace(bundle, framing=replace(bundle.framing, center="image", spacing=spacing))
+        motion = track(aimed(changed), cine, 0, label)
+        assert motion.seen[label > 0].all() and not any("not seen" in line for line in motion.warnings)
+    without = track(aimed(bundle), cine, 0)
+    assert without.seen[28:36, 28:36].all()
+    assert any("of ring.nii.gz frame 0 was seen" in line for line in without.warnings)
 
 
 def test_bad_requests_end_in_a_line(ring_cine: Files, tmp_path: Path, affine: np.ndarray) -> None:
@@ -177,7 +181,15 @@ def test_bad_requests_end_in_a_line(ring_cine: Files, tmp_path: Path, affine: np
         "--slice 2: .*ring.nii.gz has slices 0 to 1": [cine, "--slice", "2"],
         "center is \\[90, 90\\]": [cine, "--center", "90,90"],
         "crop_size is 'much'": [cine, "--crop-size", "much"],
-        "structures reach beyond what the network saw": [cine, "--label", label, "--crop-size", "16"],
+        "structures reach beyond what the network saw": [
+            cine,
+            "--label",
+            label,
+            "--crop-size",
+            "16",
+            "--center",
+            "32,32",
+        ],
         "absent.nii.gz: no such file": ["absent.nii.gz"],
     }
     for message, options in cases.items():

@@ -80,9 +80,9 @@ def test_the_warped_label_is_the_ring_of_each_frame(contraction: Make) -> None:
 
 def test_fields_of_single_frames_are_read_back(tmp_path: Path, contraction: Make) -> None:
     motion = contraction(16)
-    for format in ("nifti", "l2r"):
+    for format, name in {"nifti": "ring_frame00{}_field.nii.gz", "l2r": "disp_ring_frame00{}.nii.gz"}.items():
         files = write_fields(tmp_path / format, "ring", motion, format)
-        assert [path.name for path in files] == [f"ring_frame00{t}_field.nii.gz" for t in (1, 2, 3)]
+        assert [path.name for path in files] == [name.format(t) for t in (1, 2, 3)]
         for frame, path in zip((1, 2, 3), files, strict=True):
             np.testing.assert_allclose(read_field(path).vectors, motion.vectors[frame], atol=1e-3)
 
