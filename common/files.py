@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+LEFTOVER = re.compile(r"\..*\.([1-9][0-9]*)\.tmp")  # of the process of this number
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -30,6 +33,26 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from ``folder`` what `write_bytes` and `staged` of a killed process have left half-written there."""
+    for path in folder.glob(".*.tmp"):
+        maker = LEFTOVER.fullmatch(path.name)
+        if maker is None or _is_running(int(maker[1])):
+            continue
+        with suppress(OSError):
+            path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is someone else's
+        return True
+    return True
 
 
 def file_hash(path: str | Path) -> str:
@@ -96,7 +119,8 @@ def staged(output: Path) -> Iterator[Path]:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=output))
+        remove_leftovers(output)
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=f".{os.getpid()}.tmp", dir=output))
     except OSError as error:
         raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
     try:

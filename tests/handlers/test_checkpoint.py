@@ -76,9 +76,9 @@ def test_a_run_with_a_setting_more_is_not_gone_on_with(make_trainer: MakeTrainer
 
 
 def test_a_refused_checkpoint_is_left_as_it_was(make_trainer: MakeTrainer, checkpoint: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("[!.]*")}
     refusal(make_trainer, seed=1)
-    assert {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("[!.]*")} == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_epoch(
