@@ -15,7 +15,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..files import write_bytes
-from ..io.weights import read_checkpoint
+from ..io.weights import odd_tensor, read_checkpoint
 from ..parallel import rank
 from .lock import FolderLock, lock_folder
 from .origin import record_bundle
@@ -92,13 +92,18 @@ class Checkpoint:
         missing = sorted({*stateful, "epoch", "settings", "random"} - set(content))
         if missing:
             raise InputError(f"{self.path}: not a checkpoint of this run (no {', '.join(missing)}); {_WAY_OUT}")
+        if wrong := _malformed(content):
+            raise InputError(f"{self.path}: its {wrong} is none that a training writes; {_WAY_OUT}")
         self._compare(content["settings"])
         for name, part in stateful.items():
             try:
                 part.load_state_dict(content[name])
-            except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            except FAULTS as error:
                 raise InputError(f"{self.path}: its {name} is that of another configuration; {_WAY_OUT}") from error
-        restore_random_state(content["random"][rank() % len(content["random"])])
+        try:
+            restore_random_state(content["random"][rank() % len(content["random"])])
+        except FAULTS as error:
+            raise InputError(f"{self.path}: its random is none that a training writes; {_WAY_OUT}") from error
         engine.state.epoch = content["epoch"]
         engine.state.iteration = content["epoch"] * engine.state.epoch_length
 
@@ -117,7 +122,20 @@ class Checkpoint:
             raise InputError(f"{self.path}: trained with {more[0]} {saved[more[0]]}, which this run lacks; {_WAY_OUT}")
 
 
+FAULTS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 _WAY_OUT = "give another --output_dir, or --resume false to begin anew."
+
+
+def _malformed(content: Mapping[str, Any]) -> str | None:
+    """What of a checkpoint is of another type than a run writes; None if nothing is."""
+    epoch, network = content["epoch"], content["network"]
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
+        return "epoch"
+    if not isinstance(content["settings"], dict):
+        return "settings"
+    if not isinstance(content["random"], list) or not content["random"]:
+        return "random"
+    return "network" if not isinstance(network, dict) or odd_tensor(network) else None
 
 
 def prepare_folder(folder: Path) -> None:
