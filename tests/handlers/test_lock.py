@@ -51,6 +51,7 @@ def test_a_folder_is_trained_in_by_one_process_and_freed_by_its_death(
         assert (folder / "checkpoint.pt").is_file()
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
+        holder.communicate()
 
 
 def test_a_process_locks_a_folder_as_often_as_it_wants(tmp_path: Path) -> None:
