@@ -16,7 +16,7 @@ from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
 from .errors import InputError, say_in_one_line
 from .networks.dropout import with_dropout
-from .overrides import check_overrides, is_loading, read_words, running_workflow
+from .overrides import is_loading, read_overrides, running_workflow
 
 
 def root(name: str) -> str:
@@ -37,16 +37,15 @@ def folder(bundle_root: str, name: str) -> str:
 
 
 def start(seed: int = 0) -> None:
-    """Begin a run: errors in one line, overrides checked, every random generator seeded.
+    """Begin a run: errors in one line, settings read and checked, every random generator seeded.
 
     Raises:
-        InputError: for an override that names nothing in the config.
+        InputError: for an override that names nothing in the config, or a value that a setting cannot have.
     """
     from monai.utils import set_determinism  # a package's network is opened without MONAI
 
     say_in_one_line()
-    check_overrides()
-    read_words()
+    read_overrides()
     set_determinism(seed)
 
 
@@ -94,6 +93,7 @@ def start_parallel(seed: int = 0) -> None:
     say_in_one_line()
     if "RANK" not in os.environ:
         raise InputError("multi_gpu_train.yaml needs several processes: start it by `torchrun --nproc_per_node=N`.")
+    read_overrides()
     device = default_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+LEFTOVER = re.compile(r"\..*\.([1-9][0-9]*)\.tmp")  # of the process of this number
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -52,6 +55,26 @@ def regular_file(path: str | Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise error if isinstance(error, InputError) else InputError(f"{path}: cannot be read ({reason}).") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from ``folder`` what `write_bytes` and `staged` of a killed process have left half-written there."""
+    for path in folder.glob(".*.tmp"):
+        maker = LEFTOVER.fullmatch(path.name)
+        if maker is None or _is_running(int(maker[1])):
+            continue
+        with suppress(OSError):
+            path.unlink() if path.is_symlink() or not path.is_dir() else shutil.rmtree(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is someone else's
+        return True
+    return True
 
 
 def file_hash(path: str | Path) -> str:
@@ -150,7 +173,8 @@ def staged(output: Path, inputs: Iterable[str | Path | None] = ()) -> Iterator[P
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=output))
+        remove_leftovers(output)
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=f".{os.getpid()}.tmp", dir=output))
     except OSError as error:
         raise InputError(f"{output}: cannot be written to ({error.strerror}); choose another output.") from error
     try:

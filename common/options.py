@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .errors import InputError
 WORDS = {"true": True, "false": False, "null": None}
 BUNDLE = "a bundle's name, its folder, a run of its training, or a package (.zip)"
 BUNDLES = "NAME|FOLDER|RUN|ZIP"
+LONGEST, MOST = 32767, 2**28  # voxels of an image that is made: what NIfTI holds along an axis, and 1 GiB of float32
 Group = argparse._ActionsContainer
 
 
@@ -53,12 +54,12 @@ def add_bundles(parser: Group, default: Sequence[str] | None, told: str) -> None
 def add_output(parser: Group, what: str, metavar: str = "DIR", default: Path | None = None) -> None:
     """``--output``: where what a program makes is written, a DIR or a FILE; required without a default."""
     required = default is None
-    parser.add_argument("--output", type=Path, default=default, required=required, metavar=metavar, help=what)
+    parser.add_argument("--output", type=path, default=default, required=required, metavar=metavar, help=what)
 
 
 def add_dataset(parser: Group, what: str = "a prepared data set", required: bool = True) -> None:
     """``--dataset``: the folder of a prepared data set."""
-    parser.add_argument("--dataset", type=Path, required=required, metavar="DIR", help=what)
+    parser.add_argument("--dataset", type=path, required=required, metavar="DIR", help=what)
 
 
 def add_split(parser: Group) -> None:
@@ -128,7 +129,21 @@ def add_device(parser: Group, default: str | None = None) -> None:
 
 def add_seed(parser: Group, of: str, default: int = 0) -> None:
     """``--seed``: of what a program draws at random."""
-    parser.add_argument("--seed", type=int, default=default, metavar="N", help=f"of {of} (default: {default})")
+    parser.add_argument("--seed", type=seed, default=default, metavar="N", help=f"of {of} (default: {default})")
+
+
+def path(text: str) -> Path:
+    """A path; the text of a variable that is not set is none, and would be the folder that the program runs in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a path; is a variable not set?")
+    return Path(text)
+
+
+def seed(text: str) -> int:
+    """A whole number that every random generator takes."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 to {2**32 - 1}")
+    return int(text)
 
 
 def positive(text: str) -> int:
@@ -159,6 +174,8 @@ def sizes(text: str) -> tuple[int, ...]:
     values = numbers(text, int, (1, 2, 3))
     if min(values) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected voxels along each axis, as 128,128")
+    if max(values) > LONGEST or prod(values) > MOST:
+        raise argparse.ArgumentTypeError(f"{text!r}: at most {LONGEST} voxels along an axis and {MOST} in all")
     return values
 
 

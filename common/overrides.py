@@ -10,9 +10,10 @@ from inspect import Parameter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .config import load, located, put
+from .config import at, load, located, put
 from .errors import InputError
 from .options import WORDS
+from .settings import is_expression, kind_of, literal, paths_of, read_setting
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigWorkflow
@@ -22,50 +23,88 @@ OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "track
 OF_TRACKING = {"tracking_uri", "experiment_name", "run_name", "save_execute_config"}
 
 
-def check_overrides() -> None:
-    """Refuse what ``refuse_unknown`` refuses, of the ``monai.bundle`` call that we are inside of."""
+def read_overrides() -> None:
+    """Read the settings of the ``monai.bundle`` call that we are in by `read_settings`, and set what they mean."""
     files, overrides = _bundle_call()
-    if files:
-        refuse_unknown(files, overrides)
+    if not files:
+        return
+    config, workflow = read_settings(files, overrides), running_workflow()
+    if workflow is None:
+        return
+    known = [key for key in {**dict.fromkeys(config), **overrides} if key in overrides or kind_of(key)]
+    meant = {key: at(config, key) for key in known if key in workflow.parser}
+    changed = {key: value for key, value in meant.items() if differ(value, workflow.parser[key])}
+    if changed:
+        workflow.parser.update(changed)
+        workflow.parser.parse(reset=True)
 
 
-def refuse_unknown(files: Sequence[str], overrides: Mapping[str, Any]) -> None:
-    """Refuse what `monai.bundle run` would not: a misspelt setting, or a run that is not in the config.
+def differ(first: Any, second: Any) -> bool:
+    """Whether two settings are not the same: True is not 1."""
+    return type(first) is not type(second) or first != second
+
+
+def read_settings(files: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of `monai.bundle run` as it is meant; refuse what MONAI would not.
 
     Raises:
-        InputError: naming the override and the nearest known key.
+        InputError: a misspelt setting, or a run that is not in the config, naming the nearest known key; a value that
+            a setting cannot have.
     """
     config, names = load(files), ", ".join(files)
     allowed = OF_MONAI | (OF_TRACKING if overrides.get("tracking") else set())
-    override(config, {key: value for key, value in overrides.items() if key not in allowed}, names)
+    override(config, {key: typed(key, value) for key, value in overrides.items() if key not in allowed}, names)
     run_id = overrides.get("run_id", "run")
     if not _is_known(config, run_id.split("::")):
         raise InputError(f"run {run_id}: no such key in {names}; did you mean {_nearest(config, run_id)}?")
+    for key in config.keys() - overrides.keys():
+        if kind_of(key) and not is_expression(config[key]):
+            config[key] = meaning(key, config[key])
+    return config
+
+
+def typed(key: str, value: Any) -> Any:
+    """A path as it was typed: the command line makes a number of digits, a list of commas, a comment of `` #``."""
+    if not paths_of(key) or (isinstance(value, list | tuple) and paths_of(key) == "several"):
+        return value
+    from fire.parser import DefaultParseValue
+
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], None]):
+        name, equals, text = word.partition("=")
+        given = text if equals else following
+        is_meant = name.startswith("-") and name.lstrip("-").replace("-", "_") == key and given is not None
+        if is_meant and not differ(DefaultParseValue(given), value):
+            return given
+    return value
+
+
+def meaning(key: str, value: Any) -> Any:
+    """What a setting's value means, as it can stand in a config: `no` is false, and a path stays as it is.
+
+    Raises:
+        InputError: a value that the setting cannot have.
+    """
+    if kind_of(key) is None:  # the command line makes a text of true, false and null
+        return WORDS[value] if isinstance(value, str) and value in WORDS else value
+    found = read_setting(key, value)
+    return literal(found) if paths_of(key) else found
 
 
 def override(config: dict[str, Any], overrides: Mapping[str, Any], names: str) -> None:
     """Change settings of ``config`` (of files called ``names``), each of which stands there or is an argument there.
 
-    MONAI itself accepts any key, so that a misspelt setting is silently without effect.
+    MONAI itself accepts any key, so that a misspelt setting is silently without effect, and any value.
 
     Raises:
-        InputError: naming an override that is neither, and the nearest known key.
+        InputError: naming an override that is neither, and the nearest known key; a value that a setting cannot have.
     """
     # another _target_ has other arguments
     for given in sorted(overrides, key=lambda key: (not key.endswith("_target_"), key)):
         key = given.replace("#", "::")
         if not _is_known(config, key.split("::")):
             raise InputError(f"--{given}: no such setting in {names}; did you mean --{_nearest(config, key)}?")
-        put(config, key, overrides[given])
-
-
-def read_words() -> None:
-    """Let ``--key false`` (and true, null) mean what it means in YAML: the command line makes a text of it."""
-    workflow, (_, overrides) = running_workflow(), _bundle_call()
-    words = {key: WORDS[value] for key, value in overrides.items() if isinstance(value, str) and value in WORDS}
-    if workflow is not None and words:
-        workflow.parser.update({key: value for key, value in words.items() if key in workflow.parser})
-        workflow.parser.parse(reset=True)
+        put(config, key, meaning(given, overrides[given]))
 
 
 def running_workflow() -> ConfigWorkflow | None:

@@ -111,7 +111,7 @@ def test_a_network_of_ones_own_brings_its_own_arguments(
     assert state["estimator.flow.weight"].shape[1] == 4
 
 
-@pytest.mark.parametrize(("word", "meant"), [("false", False), ("true", True)])
+@pytest.mark.parametrize(("word", "meant"), [("false", False), ("true", True), ("no", False), ("yes", True)])
 def test_words_mean_what_they_mean_in_yaml(run: Run, monkeypatch: pytest.MonkeyPatch, word: str, meant: bool) -> None:
     seen: dict[str, Any] = {}
     target = "common.engines.trainer.SingleTrainer.__init__"
@@ -128,6 +128,13 @@ def test_resume_false_begins_anew(run: Run, capsys: pytest.CaptureFixture[str]) 
     assert "trained already, at epoch 1 of 1" in capsys.readouterr().out
     run(resume="false")
     assert "trained already" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["study #1", "a#b", "a@b::c", "50%", "20240101"])
+def test_a_folder_may_be_called_anything(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(output_dir=int(name) if name.isdecimal() else str(tmp_path / name))
+    assert (tmp_path / name / "model.pt").is_file() and [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_further_files_add_their_keys(run: Run, tmp_path: Path) -> None:
@@ -155,6 +162,16 @@ def test_the_keys_of_tracking_belong_to_tracking(run: Run, tmp_path: Path) -> No
         ({"precision": "float16"}, "precision is 'float16'"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"spatial_dims": 4}, "spatial_dims is 4"),
+        ({"max_epochs": 0}, "max_epochs is 0: expected a whole number from 1."),
+        ({"max_epochs": "x"}, "max_epochs is 'x'"),
+        ({"train#trainer#max_epochs": -1}, "train#trainer#max_epochs is -1"),
+        ({"learning_rate": "nan"}, "learning_rate is 'nan': expected a number of at least 0."),
+        ({"smooth_weight": float("nan")}, "smooth_weight is nan"),
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"bidirectional": "maybe"}, "bidirectional is 'maybe': expected true or false."),
+        ({"device": "foo"}, "device is 'foo': expected cpu, or cuda where PyTorch sees a GPU."),
+        ({"output_dir": ""}, "output_dir is '': expected a path"),
+        ({"output_dir": "@x"}, "output_dir is '@x': expected a path, as ./NAME where"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from documents import take_words
 
-from common.overrides import refuse_unknown
+from common.overrides import read_settings
 from tools import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +54,7 @@ def test_a_bundle_has_the_config_and_the_settings_shown(command: str) -> None:
     files = [str(ROOT / file) for file in (ast.literal_eval(config) if config[0] == "[" else [config])]
     assert words[0] == "run" and all(Path(file).is_file() for file in files)
     overrides = {key.removeprefix("--"): value for key, value in options.items()}
-    refuse_unknown(files, {"run_id": words[1], **overrides})
+    read_settings(files, {"run_id": words[1], **overrides})
 
 
 def test_links_lead_somewhere() -> None:

@@ -16,7 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import say_in_one_line
-from common.options import Parser, add_bundles, add_dataset, add_jobs, add_output, add_overrides, add_split, program
+from common.options import (
+    Parser,
+    add_bundles,
+    add_dataset,
+    add_jobs,
+    add_output,
+    add_overrides,
+    add_split,
+    program,
+    seed,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add_dataset(described, required=False)
     add_output(described, "folder RUNS for the runs")
     add_bundles(described, None, "all")
-    described.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    described.add_argument("--seeds", nargs="+", type=seed, default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     add_overrides(described, "settings of every training")
     described.add_argument("--settings", type=Path, metavar="best.json", help="settings of each bundle, by a search")
     described.add_argument("--overlay", metavar="NAME_train.yaml", help="a config to lay over train.yaml")

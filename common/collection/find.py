@@ -133,6 +133,8 @@ def cache_folder() -> Path:
 def _from_cache(archive: Path) -> Path:
     """The package unpacked in a folder of its hash, anew if what lies there is not what is in the zip."""
     into = _own(cache_folder()) / file_hash(archive)[:16]
+    if into.is_symlink():
+        raise InputError(f"{into}: a link, which the cache never holds; remove it")
     there = [*into.glob("[!.]*")]
     if len(there) == 1:
         try:
@@ -169,6 +171,6 @@ def _own(folder: Path) -> Path:
         found = folder.stat()
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another") from error
-    if os.name == "posix" and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
+    if os.name == "posix" and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         raise InputError(f"{folder}: others can write to it; set XDG_CACHE_HOME to a folder of your own")
     return folder

@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
-from ..files import file_hash
+from ..files import file_hash, remove_leftovers
 
 SUMS = "SHA256SUMS"
 MOST_FILES, MOST_BYTES = 2000, 2**30  # of a package, unpacked
@@ -39,7 +39,8 @@ def unpack(archive: str | Path, into: str | Path) -> Path:
     archive, into = Path(archive), Path(into)
     try:
         into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unpacking_", dir=into) as temporary:
+        remove_leftovers(into)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=f".{os.getpid()}.tmp", dir=into) as temporary:
             with zipfile.ZipFile(archive) as opened:
                 top = _extract_all(archive, opened, Path(temporary) / "bundle")
             target = into / top

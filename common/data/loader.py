@@ -48,7 +48,7 @@ class PairLoader:
         num_workers: int = 2,
         pairs_per_epoch: int | None = None,
     ) -> None:
-        if batch_size < 1:
+        if batch_size is None or batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: it must be at least 1.")
         if pairs_per_epoch is not None and pairs_per_epoch < 1:
             raise InputError(f"pairs_per_epoch is {pairs_per_epoch}: it must be null or at least 1.")

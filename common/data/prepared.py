@@ -8,7 +8,7 @@ one slice of it; with 3 it is a volume (X, Y, Z). Images are float32 in [0, 1], 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,12 +19,13 @@ import numpy as np
 from ..errors import InputError
 from ..files import write_bytes
 from ..nifti import UNREADABLE, load_nifti
+from .dataset_schema import FORMAT, faults, is_below
 from .names import SPLITS
 
-FORMAT = "warpsure-pairs/1"
 IMAGE_KEYS = ("moving", "fixed")
 LABEL_KEYS = ("moving_label", "fixed_label")
 MASK_KEYS = ("moving_mask", "fixed_mask")  # 1 where an image is real, 0 where it was padded
+WHOLE = 1e-3  # a label may be so far from a whole number, as some programs write them
 TRUTH_KEYS = ("displacement", "variance", "non_correspondence")
 
 Pairs = dict[str, list[dict[str, Any]]]
@@ -61,54 +62,68 @@ class Dataset:
 def read(dataset_dir: str | Path) -> Dataset:
     """Read ``dataset.json``; raise InputError if the folder is missing, unfinished or in another format."""
     path = Path(dataset_dir) / "dataset.json"
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
-    if not path.is_file():
-        raise InputError(
-            f"{path.parent}: no dataset.json, so not a finished prepared data set; "
-            "run `warpsure prepare`, or run it again if it was stopped"
-        )
+    content = _content(path)
+    if problem := next(problems_of(path, content), None):
+        raise InputError(problem)
+    return Dataset(
+        root=path.parent,
+        name=content["name"],
+        spatial_dims=int(content["spatial_dims"]),
+        labels={int(value): name for value, name in content.get("labels", {}).items()},
+        evaluated_labels=tuple(map(int, content.get("evaluated_labels", ()))),
+        splits=content["splits"],
+        seed=int(content.get("seed") or 0),
+        preparation=content.get("preparation") or {},
+        **{key: content.get(key) or "" for key in ("licence", "citation", "modality", "spacing_policy")},
+    )
+
+
+def find_faults(dataset_dir: str | Path) -> list[str]:
+    """Everything that makes `read` raise, each in a line that names the file."""
+    path = Path(dataset_dir) / "dataset.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); prepare the data set again") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise InputError(
-            f"{path}: format is {found!r}, expected {FORMAT!r} of this version; "
-            "prepare the data set again with `warpsure prepare`"
-        )
-    return _parse(path, content)
+        return list(problems_of(path, _content(path)))
+    except InputError as error:
+        return [str(error)]
 
 
-def _parse(path: Path, content: dict[str, Any]) -> Dataset:
+def problems_of(path: Path, content: Any) -> Iterator[str]:
+    """Each fault of what was read from ``path``, as a line that names it."""
+    return (f"{path}: {fault}; prepare the data set again with `warpsure prepare`" for fault in faults(content))
+
+
+def _content(path: Path) -> Any:
+    """What ``dataset.json`` holds, whatever that is."""
     try:
-        dataset = Dataset(
-            root=path.parent,
-            name=str(content["name"]),
-            spatial_dims=int(content["spatial_dims"]),
-            labels={int(value): str(name) for value, name in content.get("labels", {}).items()},
-            evaluated_labels=tuple(int(value) for value in content.get("evaluated_labels", ())),
-            splits={str(split): list(pairs) for split, pairs in content["splits"].items()},
-            seed=int(content.get("seed") or 0),
-            preparation=dict(content.get("preparation") or {}),
-            **{key: str(content.get(key) or "") for key in ("licence", "citation", "modality", "spacing_policy")},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: missing or malformed entry ({error!r}); prepare the data set again") from error
-    if dataset.spatial_dims not in (2, 3):
-        raise InputError(f"{path}: spatial_dims is {dataset.spatial_dims}, expected 2 or 3")
-    _check_entries(path, dataset)
-    return dataset
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
+        if not path.is_file():
+            raise InputError(
+                f"{path.parent}: no dataset.json, so not a finished prepared data set; "
+                "run `warpsure prepare`, or run it again if it was stopped"
+            )
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: not readable as JSON ({why}); prepare the data set again") from error
 
 
-def _check_entries(path: Path, dataset: Dataset) -> None:
-    needed = {"id", "subject", *IMAGE_KEYS} | ({"slice"} if dataset.spatial_dims == 2 else set())
-    for split, pairs in dataset.splits.items():
-        for number, pair in enumerate(pairs):
-            missing = sorted(needed - set(pair)) if isinstance(pair, dict) else sorted(needed)
-            if missing:
-                raise InputError(f"{path}: {split} pair {number} has no {', '.join(missing)}; prepare it again")
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def source_file(dataset: Dataset, source: str | Path, name: str) -> Path:
+    """The file called ``name`` below ``source``, which an image of ``dataset`` was prepared from.
+
+    Raises:
+        InputError: for a name that leads elsewhere.
+    """
+    path = Path(source) / name
+    if not is_below(path.relative_to(source).as_posix() if path.is_relative_to(source) else name):
+        raise InputError(f"{dataset.root / 'dataset.json'}: {name!r} does not lie below {source}; leave out --source.")
+    return path
 
 
 def write(dataset: Dataset) -> None:
@@ -168,7 +183,9 @@ def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np
         array = _slice(path, _stack(path, _changed(path)), int(pair["slice"]))
     else:
         array = read_image(path)[0]
-    array = np.array(array, dtype=np.uint8 if is_label else np.float32, order="C")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{path}: {key} of pair {pair['id']} holds {array.dtype}, not numbers; prepare it again")
+    array = _whole(array, path, pair["id"]) if is_label else np.array(array, dtype=np.float32, order="C")
     if key == "displacement":
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     rank = dataset.spatial_dims + (key == "displacement")
@@ -177,6 +194,18 @@ def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np
     if not is_label and not np.isfinite(array).all():
         raise InputError(f"{path}: {key} of pair {pair['id']} holds NaN or infinite values; prepare it again")
     return array
+
+
+def _whole(array: np.ndarray, path: Path, pair: str) -> np.ndarray:
+    """Labels as uint8; a value that uint8 does not hold would become another label."""
+    if array.dtype != np.uint8:
+        whole = np.round(array) if array.dtype.kind == "f" else array
+        wrong = ~(np.isclose(array, whole, rtol=0, atol=WHOLE) & (whole >= 0) & (whole <= 255))
+        if wrong.any():
+            value = f"label value {array[wrong][0]:g} of pair {pair}"
+            raise InputError(f"{path}: {value}: labels are whole, from 0 to 255; prepare it again")
+        array = whole
+    return np.array(array, dtype=np.uint8, order="C")
 
 
 def _slice(path: Path, stack: np.ndarray, index: int) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
-from .prepared import IMAGE_KEYS, LABEL_KEYS, MASK_KEYS, SPLITS, TRUTH_KEYS, Dataset, read, read_image
+from .prepared import IMAGE_KEYS, LABEL_KEYS, MASK_KEYS, SPLITS, TRUTH_KEYS, Dataset, find_faults, read, read_image
 
 TOLERANCE = 1e-3  # of an affine, in mm
 
@@ -38,10 +38,9 @@ class File:
 
 def find_problems(dataset_dir: str | Path) -> list[str]:
     """Return every problem of the data set, errors first; raise nothing for what can be listed."""
-    try:
-        dataset = read(dataset_dir)
-    except InputError as error:
-        return [f"error: {error}"]
+    if faults := find_faults(dataset_dir):
+        return [f"error: {fault}" for fault in faults]
+    dataset = read(dataset_dir)
     files = {
         name: _inspect(dataset, name, key) for name, key in tqdm(_files(dataset).items(), "checking", disable=None)
     }

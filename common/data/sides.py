@@ -67,7 +67,7 @@ def _side(pair: dict[str, Any], key: str) -> Side:
     subject = pair["subject"] if key == "fixed" else moving_subject(pair)
     side: Side = {"subject": subject, "image": pair[key], "is_fixed": key == "fixed"}
     side |= {role: pair[f"{key}_{role}"] for role in ("label", "mask") if pair.get(f"{key}_{role}")}
-    if native := pair.get("native"):
+    if key in (native := pair.get("native") or {}):
         side["native"] = {"path": native[key]} | dict(_native(native, key))
     return side
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..data import prepared
 from ..data.pairs import PreparedPairs
 from ..errors import InputError
-from ..files import write_bytes
+from ..files import remove_leftovers, write_bytes
 from ..io import load_weights
 from ..metrics import Curve, LabelCurves, LabelSparsification, mean_curves, pair_curves
 from ..networks.channels import maps_of, name_of
@@ -107,6 +107,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
         """Evaluate all pairs, write the tables and print the headline."""
         write_bytes(self.output_dir / ".writable", b"")  # fails now rather than after the work
         (self.output_dir / ".writable").unlink()
+        remove_leftovers(self.output_dir)
         self.rows.clear()
         self._curves: list[Curve] = []
         self._examples: dict[str, dict[str, np.ndarray]] = {}

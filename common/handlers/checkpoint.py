@@ -15,8 +15,9 @@ from torch import nn
 
 from ..errors import InputError
 from ..files import write_bytes
-from ..io.weights import read_checkpoint
+from ..io.weights import odd_tensor, read_checkpoint
 from ..parallel import rank
+from .lock import FolderLock, lock_folder
 from .origin import record_bundle
 from .random_state import random_states, restore_random_state
 
@@ -32,8 +33,8 @@ class Checkpoint:
         resume: go on from ``path`` if it exists; else it is overwritten.
 
     Raises:
-        InputError: at the start, for a file that is truncated, foreign, or of other settings, and for a
-            folder that cannot be written.
+        InputError: at the start, for a file that is truncated, foreign, or of other settings, for a folder that cannot
+            be written, and for one that another process trains in.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Checkpoint:
     ) -> None:
         self.path, self.network, self.parts = Path(path), network, dict(parts or {})
         self.settings, self.resume = {k: _plain(v) for k, v in (settings or {}).items()}, resume
+        self._lock: FolderLock | None = None
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+        engine.add_event_handler(Events.COMPLETED, self._unlock)
 
     def _stateful(self, engine: Engine) -> dict[str, Any]:
         schedulers = {f"scheduler{i}": s for i, s in enumerate(engine.schedulers)}
@@ -67,6 +70,8 @@ class Checkpoint:
             write_bytes(self.path, buffer.getvalue())
 
     def _start(self, engine: Engine) -> None:
+        if rank() == 0:
+            self._lock = lock_folder(made(self.path.parent))
         if self.resume and self.path.is_file():
             self._load(engine)
         over = engine.state.epoch >= engine.state.max_epochs or bool(engine.should_terminate)
@@ -78,18 +83,27 @@ class Checkpoint:
                 prepare_folder(self.path.parent)
                 record_bundle(self.path.parent)
 
+    def _unlock(self, _: Engine) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
     def _load(self, engine: Engine) -> None:
         content, stateful = self._read(), self._stateful(engine)
         missing = sorted({*stateful, "epoch", "settings", "random"} - set(content))
         if missing:
             raise InputError(f"{self.path}: not a checkpoint of this run (no {', '.join(missing)}); {_WAY_OUT}")
+        if wrong := _malformed(content):
+            raise InputError(f"{self.path}: its {wrong} is none that a training writes; {_WAY_OUT}")
         self._compare(content["settings"])
         for name, part in stateful.items():
             try:
                 part.load_state_dict(content[name])
-            except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+            except FAULTS as error:
                 raise InputError(f"{self.path}: its {name} is that of another configuration; {_WAY_OUT}") from error
-        restore_random_state(content["random"][rank() % len(content["random"])])
+        try:
+            restore_random_state(content["random"][rank() % len(content["random"])])
+        except FAULTS as error:
+            raise InputError(f"{self.path}: its random is none that a training writes; {_WAY_OUT}") from error
         engine.state.epoch = content["epoch"]
         engine.state.iteration = content["epoch"] * engine.state.epoch_length
 
@@ -108,7 +122,20 @@ class Checkpoint:
             raise InputError(f"{self.path}: trained with {more[0]} {saved[more[0]]}, which this run lacks; {_WAY_OUT}")
 
 
+FAULTS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
 _WAY_OUT = "give another --output_dir, or --resume false to begin anew."
+
+
+def _malformed(content: Mapping[str, Any]) -> str | None:
+    """What of a checkpoint is of another type than a run writes; None if nothing is."""
+    epoch, network = content["epoch"], content["network"]
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
+        return "epoch"
+    if not isinstance(content["settings"], dict):
+        return "settings"
+    if not isinstance(content["random"], list) or not content["random"]:
+        return "random"
+    return "network" if not isinstance(network, dict) or odd_tensor(network) else None
 
 
 def prepare_folder(folder: Path) -> None:
@@ -118,15 +145,26 @@ def prepare_folder(folder: Path) -> None:
         InputError: if it cannot be written, which is better learnt before the first epoch than after it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=made(folder)):
             pass
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{folder}: cannot be written ({reason}); give another --output_dir.") from error
-    for leftover in folder.glob(".*.tmp"):
+        raise _unwritable(folder, error) from error
+    for leftover in folder.rglob(".*.tmp"):  # whoever made it: the folder is this run's
         with suppress(OSError):
             leftover.unlink()
+
+
+def made(folder: Path) -> Path:
+    """``folder``, made if need be; raise InputError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: cannot be written ({error.strerror or error}); give another --output_dir.")
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ignite.engine import Engine, Events
 
+from ..errors import InputError
 from ..files import write_bytes
 from ..parallel import rank
 
@@ -19,6 +20,9 @@ class CsvLog:
 
     Args:
         path: the CSV file.
+
+    Raises:
+        InputError: at the start, for a file of something else.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -27,6 +31,7 @@ class CsvLog:
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
         if rank() == 0:
+            engine.add_event_handler(Events.STARTED, self._read)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
 
     def _write(self, engine: Engine) -> None:
@@ -42,5 +47,14 @@ class CsvLog:
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():
             return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if all(None not in row and int(row["epoch"]) > 0 for row in rows):
+                return rows
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise self._foreign() from error
+        raise self._foreign()
+
+    def _foreign(self) -> InputError:
+        return InputError(f"{self.path}: not the log of a training; move it elsewhere, or give another --output_dir.")

@@ -56,7 +56,7 @@ class Validation:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; if that run had stopped for want of a better epoch, so does this one."""
-        self.phase, self.best, self.since_best = state["phase"], state["best"], state["since_best"]
+        self.phase, self.best, self.since_best = str(state["phase"]), float(state["best"]), int(state["since_best"])
         self._stop_if_over()
 
     def _validate(self, engine: Engine) -> None:

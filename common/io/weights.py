@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import warnings
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..files import write_bytes
+from ..files import file_hash, write_bytes
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -24,8 +27,10 @@ def load_weights(network: Network, path: str | Path) -> Network:
     A training checkpoint (a dict with the network's state under "network") serves as well.
 
     Raises:
-        InputError: no such file, truncated, not a state dict, or one of another network.
+        InputError: no such file, truncated or damaged, not a state dict, or one of another network; weights of a bundle
+            that are not those that its metadata names.
     """
+    check_shipped(Path(path))
     state = _network_state(read_checkpoint(Path(path)), path)
     problem = _mismatch(network.state_dict(), state)
     if problem:
@@ -54,6 +59,7 @@ def read_checkpoint(path: Path) -> object:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; train first, or fetch the weights named in the bundle's README.")
+    _check_records(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about foreign pickles, which are refused below
@@ -64,6 +70,51 @@ def read_checkpoint(path: Path) -> object:
         raise InputError(f"{path}: {what}; give a state dict saved by training.") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path}: cannot be read; is the file whole? Fetch or save it again.") from error
+
+
+def _check_records(path: Path) -> None:
+    """Refuse a file with a damaged record: torch does not compare the checksums that it writes."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is the file whole? Fetch or save it again.") from error
+    if damaged:
+        raise InputError(f"{path}: damaged: {damaged} has another checksum than was saved; fetch or save it again.")
+
+
+def check_shipped(path: Path) -> None:
+    """Compare weights that a bundle ships, in its ``models``, with the SHA-256 in its metadata, if that has one.
+
+    Raises:
+        InputError: they are others.
+    """
+    metadata = path.parent.parent / "configs" / "metadata.json"
+    if path.parent.name != "models" or not (metadata.is_file() and path.is_file()):
+        return
+    try:
+        about = json.loads(metadata.read_text("utf-8"))["weights"]
+        file, declared = about["file"], about["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # a bundle that declares nothing
+    if file == f"models/{path.name}" and file_hash(path) != declared:
+        raise InputError(f"{path}: not the weights that {metadata} names; fetch them, or give others by checkpoint.")
+
+
+def odd_tensor(state: Mapping[str, object]) -> str | None:
+    """The first tensor of a state that no network of ours has, and what it is; None if there is none."""
+    for key, value in state.items():
+        if not torch.is_tensor(value):
+            continue
+        if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
+            return f"{key} is no plain tensor"
+        if value.is_complex():
+            return f"{key} is complex"
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            return f"{key} holds NaN or infinite values"
+    return None
 
 
 def _network_state(content: object, path: str | Path) -> dict[str, Tensor]:
@@ -81,7 +132,8 @@ def _mismatch(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None:
         for k in ours
         if k in theirs and ours[k].shape != theirs[k].shape
     ]
-    parts = [("missing", missing), ("unexpected", unexpected), ("shapes", shapes)]
+    odd = odd_tensor(theirs)
+    parts = [("missing", missing), ("unexpected", unexpected), ("shapes", shapes), ("values", [odd] if odd else [])]
     return "; ".join(f"{name}: {_first(items)}" for name, items in parts if items) or None
 
 

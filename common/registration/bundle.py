@@ -16,6 +16,7 @@ from ..config import Config, load
 from ..errors import InputError, input_error_in
 from ..io.weights import load_weights
 from ..overrides import override
+from ..settings import literal
 from .card import Card, card_of
 from .region import Framing
 
@@ -97,7 +98,7 @@ def _settings(file: Path, folder: Path, own: Mapping[str, Any], overrides: Mappi
         raise InputError(f"{file}: cannot be read ({_first_line(error)}); is it whole?") from error
     if "network_def" not in settings:
         raise InputError(f"{file}: has no network_def; give a bundle for registration.")
-    settings |= {"bundle_root": str(folder), **own}
+    settings |= {"bundle_root": literal(str(folder))} | {key: literal(value) for key, value in own.items()}
     override(settings, overrides, str(file))
     return settings
 

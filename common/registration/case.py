@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.prepared import Dataset, load_arrays
+from ..data.prepared import Dataset, load_arrays, source_file
 from ..errors import InputError
 from ..fields import Field
 from ..grids import crop_affine, same_grid, spacing_of
@@ -138,9 +138,9 @@ def _native_images(dataset: Dataset, pair: dict[str, Any], root: Path) -> dict[s
     if not set(native) >= NATIVE_KEYS:
         missing = ", ".join(sorted(NATIVE_KEYS - set(native)))
         raise InputError(f"{dataset.root}: native of pair {pair['id']} has no {missing}; leave out --source.")
-    images = {key: read_image(root / native[key]) for key in ("moving", "fixed")}
+    images = {key: read_image(source_file(dataset, root, native[key])) for key in ("moving", "fixed")}
     if native.get("moving_label"):
-        images["moving_label"] = read_label(root / native["moving_label"])
+        images["moving_label"] = read_label(source_file(dataset, root, native["moving_label"]))
     if dataset.spatial_dims == 3 or images["fixed"].array.ndim == 2:
         return images
     k = int(pair["slice"]) + int(native["crop_start"][2])

@@ -128,7 +128,7 @@ class ImagesToSegment:
         if "native" not in side:
             path = self.dataset.root / "dataset.json"
             raise InputError(f"{path}: does not say which file {side['image']} was made of; leave out --source.")
-        return Path(str(self.source)) / side["native"]["path"]
+        return prepared.source_file(self.dataset, str(self.source), side["native"]["path"])
 
     def _compare_spacing(self, path: Path, affine: np.ndarray) -> None:
         """Say so if voxels differ in size from the atlases', whose set was not resampled."""

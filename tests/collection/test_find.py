@@ -154,9 +154,20 @@ def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     path = package(tmp_path / "a.zip")
     packages = find_bundle(path).folder.parents[1]
     assert stat.S_IMODE(packages.stat().st_mode) == 0o700
-    packages.chmod(0o777)
-    with pytest.raises(InputError, match="packages: others can write to it; set XDG_CACHE_HOME"):
+    for mode in (0o777, 0o770, 0o702):
+        packages.chmod(mode)
+        with pytest.raises(InputError, match="packages: others can write to it; set XDG_CACHE_HOME"):
+            find_bundle(path)
+
+
+def test_a_link_in_the_place_of_an_unpacked_package_is_refused(tmp_path: Path) -> None:
+    path = package(tmp_path / "a.zip")
+    unpacked = find_bundle(path).folder.parent
+    unpacked.rename(tmp_path / "elsewhere")
+    unpacked.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="a link, which the cache never holds; remove it"):
         find_bundle(path)
+    assert [*(tmp_path / "elsewhere").iterdir()]
 
 
 def test_of_two_processes_that_unpack_at_once_both_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

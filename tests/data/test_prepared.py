@@ -121,7 +121,7 @@ def spoil_json(root: Path, change: Callable[[dict], object]) -> None:
         (lambda c: c.update(spatial_dims=4), "spatial_dims is 4"),
         (lambda c: c["splits"]["train"][0].pop("fixed"), "no fixed"),
         (lambda c: c["splits"]["train"][0].pop("slice"), "no slice"),
-        (lambda c: c.update(labels=["a"]), "malformed"),
+        (lambda c: c.update(labels=["a"]), r"labels is \['a'\], expected object"),
     ],
 )
 def test_a_bad_dataset_json_is_named(tmp_path: Path, change: Callable[[dict], object], said: str) -> None:

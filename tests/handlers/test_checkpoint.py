@@ -15,7 +15,7 @@ from ignite.engine import Events
 
 from common.engines import SingleTrainer
 from common.errors import InputError
-from common.handlers.checkpoint import prepare_folder
+from common.handlers.checkpoint import Checkpoint, prepare_folder
 
 MakeTrainer = Callable[..., SingleTrainer]
 
@@ -76,9 +76,9 @@ def test_a_run_with_a_setting_more_is_not_gone_on_with(make_trainer: MakeTrainer
 
 
 def test_a_refused_checkpoint_is_left_as_it_was(make_trainer: MakeTrainer, checkpoint: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("[!.]*")}
     refusal(make_trainer, seed=1)
-    assert {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in checkpoint.parent.rglob("[!.]*")} == before
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_epoch(
@@ -104,7 +104,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(
     with pytest.raises(InputError, match=r"run/\w+.\w+: cannot be written \(No space left on device\)"):
         make_trainer("vxm_mse", max_epochs=2).run()
     assert checkpoint.read_bytes() == before
-    assert not list(checkpoint.parent.glob(".*"))
+    assert not list(checkpoint.parent.glob(".*.tmp"))
 
 
 def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
@@ -112,3 +112,38 @@ def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(tmp_pat
         (tmp_path / name).touch()
     prepare_folder(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "notes.tmp"]
+
+
+FORGED = [
+    *(("epoch", value) for value in ("1", None, -1, 0, True, 1.5)),
+    *(("settings", value) for value in (None, [], "x")),
+    *(("random", value) for value in ([], None, "x", [{}], [5], [{"python": 1, "numpy": 2, "torch": 3}])),
+    *(("network", value) for value in (None, [], {}, {"a": torch.zeros(1, dtype=torch.complex64)})),
+    *(("validation", value) for value in (None, [], {}, {"phase": 1, "best": "x", "since_best": []})),
+    *(("optimizer", value) for value in (None, [], {}, {"state": 5, "param_groups": 5})),
+]
+
+
+def test_a_forged_checkpoint_is_refused_by_name(make_trainer: MakeTrainer, checkpoint: Path) -> None:
+    whole = torch.load(checkpoint, weights_only=True)
+    trainer = make_trainer("vxm_mse", max_epochs=2)
+    saver = next(h.__self__ for h, *_ in trainer._event_handlers[Events.STARTED] if hasattr(h, "__self__")
+                 and isinstance(h.__self__, Checkpoint))  # fmt: skip
+    for name, value in FORGED:
+        torch.save({**whole, name: value}, checkpoint)
+        with pytest.raises(InputError, match=rf"checkpoint\.pt: its {name} is .*give another --output_dir") as caught:
+            saver._load(trainer)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", [b"a,b\n1,2\n", b"epoch,x\nfirst,2\n", b"epoch\n1,2,3\n", b"\xff\xfe\n\x00", b"epoch\n-1\n"]
+)
+def test_a_log_of_something_else_is_refused_before_the_first_epoch(
+    make_trainer: MakeTrainer, tmp_path: Path, text: bytes
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.csv").write_bytes(text)
+    with pytest.raises(InputError, match=r"log\.csv: not the log of a training; move it elsewhere, or give another"):
+        make_trainer("vxm_mse", max_epochs=1).run()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["log.csv"]

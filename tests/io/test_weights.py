@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,57 @@ def test_the_hash_is_sha256(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(InputError, match="absent: cannot be read"):
         file_hash(tmp_path / "absent")
+
+
+def shipped(folder: Path) -> Path:
+    """A bundle's weights, and its metadata that name them."""
+    path = folder / "models" / "model.pt"
+    save_weights(network(), path)
+    (folder / "configs").mkdir()
+    about = {"weights": {"file": "models/model.pt", "sha256": file_hash(path)}}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(about))
+    return path
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.9])
+def test_a_flipped_bit_of_a_record_is_refused(tmp_path: Path, place: float) -> None:
+    path = tmp_path / "model.pt"
+    save_weights(network(500), path)
+    with zipfile.ZipFile(path) as archive:
+        record = max(archive.infolist(), key=lambda entry: entry.file_size)
+    content = bytearray(path.read_bytes())
+    content[content.index(record.filename.encode()) + 100 + int(place * record.file_size)] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.pt: damaged: archive/data/\d has another checksum"):
+        load_weights(network(500), path)
+
+
+def test_weights_that_a_bundle_ships_are_those_that_its_metadata_names(tmp_path: Path) -> None:
+    path = shipped(tmp_path)
+    load_weights(network(), path)
+    save_weights(network(), path)
+    with pytest.raises(InputError, match=r"model\.pt: not the weights that .*metadata\.json names") as caught:
+        load_weights(network(), path)
+    assert "\n" not in str(caught.value)
+    for text in ("{", "[]", '{"weights": 5}', "{}"):
+        (tmp_path / "configs" / "metadata.json").write_text(text)
+        load_weights(network(), path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.to_sparse(), "0.weight is no plain tensor"),
+        (lambda w: w.to(torch.complex64), "0.weight is complex"),
+        (lambda w: w * float("nan"), "0.weight holds NaN or infinite values"),
+        (lambda w: w.to("meta"), "0.weight is no plain tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_weights_of_another_kind_are_refused(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    state = network().state_dict()
+    torch.save({**state, "0.weight": change(state["0.weight"])}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=said):
+        load_weights(network(), tmp_path / "model.pt")

@@ -102,9 +102,9 @@ def check(bundle: str, overrides: Mapping[str, Any], overlay: str = "") -> None:
         if re.split("#|::", key)[0] in NETWORKS:
             raise InputError(f"--override {key}: evaluation would not know of it; override a top-level key instead.")
         write_variant({key: value})
-    from common.overrides import refuse_unknown  # which takes seconds to import
+    from common.overrides import read_settings  # which takes seconds to import
 
-    refuse_unknown([str(file) for file in Run(bundle, {}, 0, overlay).configs], overrides)
+    read_settings([str(file) for file in Run(bundle, {}, 0, overlay).configs], overrides)
 
 
 def method_recipe(bundle: str) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def checked_space(bundle: str, texts: Sequence[str], shared: Params, grid: bool)
     """
     check(bundle, shared)
     space = read_space(bundle, texts)
-    check(bundle, space)
+    for key, values in space.items():
+        for value in values if isinstance(values, list) else (values["low"], values["high"]):
+            check(bundle, {key: value})
     if twice := sorted(set(space) & set(shared)):
         raise InputError(f"--override {twice[0]}: it is searched; leave it out, or give --space without it.")
     if grid and not all(isinstance(values, list) for values in space.values()):

@@ -15,6 +15,7 @@ import numpy as np
 from common.errors import InputError
 
 from .examples import Example, read_examples
+from .summary_schema import fault
 from .tabular import Table, read_csv
 
 REQUIRED = ("dataset", "split", "bundle", "pairs", "protocols")
@@ -80,10 +81,13 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise InputError(f"{folder}: metrics.json counts {summary['pairs']} pairs, metrics.csv has {len(pairs)} rows.")
     if len(set(pairs.text("id"))) != len(pairs):
         raise InputError(f"{pairs.path}: the same pair id stands in two rows.")
+    examples = read_examples(folder / "examples.npz")
+    if unknown := sorted({each.id for each in examples} - set(pairs.text("id"))):
+        raise InputError(
+            f"{folder}: examples.npz has pair {unknown[0]!r}, which is not in metrics.csv; evaluate again."
+        )
     curves, of_labels = (_if_there(folder / f"{name}.csv") for name in ("sparsification", "label_sparsification"))
-    return Evaluation(
-        folder, str(summary["bundle"]), summary, pairs, curves, read_examples(folder / "examples.npz"), of_labels
-    )
+    return Evaluation(folder, str(summary["bundle"]), summary, pairs, curves, examples, of_labels)
 
 
 def _if_there(path: Path) -> Table | None:
@@ -95,13 +99,13 @@ def _summary(path: Path) -> dict:
         raise InputError(f"{path}: no such file; evaluate did not finish, or this is no output folder of evaluate.")
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}).") from None
     missing = [key for key in REQUIRED if not isinstance(summary, dict) or key not in summary]
     if missing:
         raise InputError(f"{path}: no {missing[0]!r}; it was not written by evaluate.")
-    if not isinstance(summary["protocols"], dict) or not summary["protocols"]:
-        raise InputError(f"{path}: 'protocols' is {summary['protocols']!r}, not a table of protocols.")
+    if wrong := fault(summary):
+        raise InputError(f"{path}: {wrong}; it was not written by evaluate.")
     return summary
 
 

@@ -97,7 +97,7 @@ def read_examples(path: Path) -> list[Example]:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays["meta"]))
         ids = [str(each) for each in meta["ids"]]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not the examples of an evaluation ({error}); evaluate again.") from None
     return [_example(path, n, each, arrays, meta.get("uncertainty")) for n, each in enumerate(ids)]
 

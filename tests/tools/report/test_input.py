@@ -51,12 +51,34 @@ def misfit_example(folder: Path) -> None:
     np.savez(folder / "examples.npz", **(arrays | {"0/warped": np.zeros((3, 3))}))
 
 
+def other_example(folder: Path) -> None:
+    with np.load(folder / "examples.npz") as archive:
+        arrays = dict(archive)
+    meta = json.loads(str(arrays["meta"]))
+    np.savez(folder / "examples.npz", **(arrays | {"meta": json.dumps(meta | {"ids": ["x", *meta["ids"][1:]]})}))
+
+
+def nested(folder: Path) -> None:
+    (folder / "metrics.json").write_text("[" * 100_000)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no json": (lambda folder: (folder / "metrics.json").unlink(), "metrics.json"),
     "damaged json": (lambda folder: (folder / "metrics.json").write_text("{"), "not valid JSON"),
     "other json": (lambda folder: (folder / "metrics.json").write_text("[1]"), "not written by evaluate"),
     "lacking entry": (changed(split=None), "'split'"),
     "no protocols": (changed(protocols=3), "protocols"),
+    "protocol of a number": (changed(protocols={"published": 3}), "'protocols/published' is 3"),
+    "metric of a text": (changed(protocols={"published": {"dsc": {"mean": "x"}}}), "'protocols/published/dsc"),
+    "nested json": (nested, "not valid JSON"),
+    "truth of a text": (changed(truth="x"), "'truth' is 'x'"),
+    "count of a number": (changed(not_computed=5), "'not_computed' is 5"),
+    "count of a text": (changed(not_computed={"a": "b"}), "'not_computed/a' is 'b'"),
+    "labels of a number": (changed(labels=5), "'labels' is 5"),
+    "members of texts": (changed(members=["x"]), "'members/0' is 'x'"),
+    "name of a list": (changed(bundle=["x"]), "'bundle' is ['x']"),
+    "pairs of a text": (changed(pairs="12"), "'pairs' is '12'"),
+    "other example": (other_example, "examples.npz has pair 'x'"),
     "other data": (changed(dataset="ACDC"), "'ACDC'"),
     "other split": (changed(split="val"), "'val'"),
     "unfinished": (changed(pairs=200), "200 pairs"),
