@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class WarpsureApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.folders = bundle_folders(conf.get("models", "").split(","))
         self.tuned = Path(app_dir) / "model"
+        self._guard()
         super().__init__(
             app_dir, studies, conf, name="Warpsure", version=conf.get("version", __version__),
             description="Deformable registration that says where it can be trusted",
@@ -67,6 +69,14 @@ class WarpsureApp(MONAILabelApp):
     def batch_infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Refuse: a registration needs to be told what to register to."""
         raise refusal("a pair is registered at a time; POST to /infer/MODEL for each.")
+
+    @staticmethod
+    def _guard() -> None:
+        """Guard the web application that this is started by, if it is not yet: MONAI Label's own, started by hand."""
+        if "monailabel.app" in sys.modules:
+            from .guard import protect
+
+            protect(sys.modules["monailabel.app"].app)
 
     def _uploaded(self, image: Any) -> bool:
         """Whether it is a file that came with the request or its session, not one that the client knows of."""
