@@ -62,7 +62,7 @@ def one_of(*words: str, optional: bool = True) -> Rule:
 
 def _listed(value: Any, fits: Callable[[Any], bool]) -> bool:
     each = value if isinstance(value, list) else [value]
-    return len(each) <= 100 and all(isinstance(word, str) and fits(word) for word in each)
+    return 1 <= len(each) <= 100 and all(isinstance(word, str) and fits(word) for word in each)
 
 
 def _is_centre(value: Any) -> bool:

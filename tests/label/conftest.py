@@ -20,22 +20,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from forms import form_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 240
 OBLIQUE = np.array([[1.3, -0.4, 0.0, -30], [0.4, 1.3, 0.0, 12], [0.0, 0.0, 7, 40], [0, 0, 0, 1.0]])
 VOLUME = np.array([[0.0, 1, 0, -30], [-1, 0, 0, 12], [0, 0, 1, 40], [0, 0, 0, 1]])
-
-
-def form_of(fields: dict[str, str], files: dict[str, tuple[str, bytes]] | None = None) -> tuple[bytes, str]:
-    """Return a form's bytes and its content type; of ``files`` each field has a name and a content."""
-    edge = "a-line-that-is-nowhere-else"
-    head = f'--{edge}\r\nContent-Disposition: form-data; name="%s"'
-    parts = [f"{head % key}\r\n\r\n{value}\r\n".encode() for key, value in fields.items()]
-    for key, (name, content) in (files or {}).items():
-        kind = "Content-Type: application/octet-stream"
-        parts.append(f'{head % key}; filename="{name}"\r\n{kind}\r\n\r\n'.encode() + content + b"\r\n")
-    return b"".join(parts) + f"--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
 
 
 @dataclass
@@ -96,7 +86,8 @@ def serve(app: str, bundles: Sequence[str], studies: Path, output: Path) -> Serv
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "tools.label", "--app", app, "--bundles", *bundles, "--port", str(port),
-               "--studies", str(studies), "--output", str(output), "--hosts", "lab7.example", "--upload-mb", "8"]  # fmt: skip
+               "--studies", str(studies), "--output", str(output),
+               "--hosts", "lab7.example", "--upload-mb", "8"]  # fmt: skip
     (temporary := output / "tmp").mkdir(parents=True)
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(output / "cache"),
                         "TMPDIR": str(temporary)}  # fmt: skip

@@ -15,11 +15,14 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from forms import form_of
 
 Server = Any  # of conftest.py
 IMAGE = gzip.compress(nib.Nifti1Image(np.arange(48.0).reshape(4, 4, 3), np.eye(4)).to_bytes())
 LABEL = gzip.compress(nib.Nifti1Image(np.eye(4, dtype=np.uint8)[..., None], np.eye(4)).to_bytes())
 DETACHED = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = /etc/hostname\n"
+LIST = "datastore_v2.json"
+DEEP = '{"a":' * 50 + "1" + "}" * 50
 PAIR = {"fixed": "phantom0_ES"}
 
 pytestmark = [
@@ -107,12 +110,13 @@ HOSTILE = [
     plain("PUT", "/datastore/updatelabelinfo?label=phantom0_ED&tag=final", fields={"params": "[" * 3000}),
     plain("HEAD", "/datastore/image?image=phantom0_ED&check_sum=XXX:1"),
     plain("GET", "/datastore/?output=everything"),
-    *(text(params) for params in ("[1]", "5", "null", "{", '{"fixed": NaN}', "[" * 5000, '"x"', '{"a":' * 50 + "1" + "}" * 50)),
+    *(text(params) for params in ("[1]", "5", "null", "{", '{"fixed": NaN}', "[" * 5000, '"x"', DEEP)),
     *(infer(**PAIR, device=value) for value in ("foo", 5, ["cpu", 5], {"a": 1}, "cuda:99", "/dev/null", True)),
     *(infer(**PAIR, logging=value) for value in ("foo", 5, None, "", ["INFO"], {})),
     *(infer(**PAIR, model_filename=value) for value in (5, {}, "../model.pt", "/etc/passwd", "LICENSE", None, [])),
     *(infer(fixed=value) for value in (5, [], {}, "../phantom0_ES", "/etc/passwd", "a\0b", "x" * 300, "\ud800")),
-    *(infer("image=phantom0_cine", fixed_frame=value) for value in (True, 1.5, "late", [4], {}, -1, 10**30, "4" * 5000)),
+    *(infer("image=phantom0_cine", fixed_frame=value) for value in (
+        True, 1.5, "late", [4], {}, -1, 10**30, "4" * 5000)),
     *(infer(**PAIR, center=value) for value in ({}, [[1]], 5, [1, 2, 3, 4], "x" * 500, "a,b")),
     *(infer(**PAIR, result=value) for value in (5, {}, [[]], "../x")),
     *(infer(**PAIR, format=value) for value in ({}, 5, [[]], "mp3")),
@@ -148,20 +152,41 @@ HOSTILE = [
 
 
 def snapshot(*folders: Path) -> dict[str, str]:
-    """What each file of some folders holds, and where each link leads."""
-    files = [path for folder in folders for path in folder.rglob("*") if path.name not in (".lock", "app.log")]
-    return {str(path): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "" for path in files}
+    """What each file of some folders holds; logs, locks and MONAI Label's list of the studies are its own."""
+    files = [path for folder in folders for path in folder.rglob("*")]
+    kept = [path for path in files if path.suffix not in (".log", ".lock") and path.name not in (".lock", LIST)]
+    return {str(path): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "" for path in kept}
 
 
-def asked(server: Server, request: dict[str, Any], victim: Path) -> tuple[int, bytes]:
-    from tests_label_forms import form_of
-
+def ask(server: Server, request: dict[str, Any], victim: Path) -> tuple[int, bytes]:
+    """Send one of the requests above."""
     headers, body = dict(request.get("headers", {})), request.get("body", b"")
     if "json" in request:
         body, headers["Content_Type"] = request["json"].encode(), "application/json"
     elif "fields" in request:
         body, headers["Content_Type"] = form_of(request["fields"], request.get("files"))
     return server.send(request["method"], request["path"].replace("/VICTIM", str(victim)), body, **headers)
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_it_is_refused_in_one_line_and_nothing_is_touched(
+    server: Server, victim: Path, studies: Path, number: int
+) -> None:
+    request, folders = HOSTILE[number], (studies.parent, server.folder, server.folder.parent / "tmp")
+    before = snapshot(*folders)
+    status, content = ask(server, request, victim)
+    assert 400 <= status < 500, (request, content)
+    if request["method"] != "HEAD":
+        line = json.loads(content)["detail"]
+        assert line and "\n" not in line and len(line) < 1200
+        assert not any(str(place) in line for place in (studies, server.folder, Path.home(), "site-packages"))
+    assert snapshot(*folders) == before, request
+
+
+def test_the_server_has_lived_on_and_knows_the_same_images(server: Server, studies: Path) -> None:
+    known = server.json("/datastore/?output=all")["objects"]
+    assert set(known) == {path.name.removesuffix(".nii.gz") for path in studies.glob("*.nii.gz")}
+    assert server.json("/infer/vxm_hetero?image=phantom0_ED&output=json", PAIR)["folding_percent"] < 2
 
 
 def test_the_corpus_is_large() -> None:

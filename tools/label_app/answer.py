@@ -33,8 +33,11 @@ class Answer:
             await self._send(message)
         elif message["type"] == "http.response.body":
             self._content += message.get("body", b"")
-            if not message.get("more_body"):
-                await self._release(self._held)
+
+    async def finish(self) -> None:
+        """Send what is held; when it arrives, the server is done with the request."""
+        if self._held is not None:
+            await self._release(self._held)
 
     async def refuse(self, status: int, line: str) -> None:
         """Answer by one line."""

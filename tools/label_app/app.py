@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from common.serving.refusal import refusal
 
 from .bundles import bundle_folders
 from .infer import RegistrationTask
+from .temporary import FOLDER
 from .train import TrainingTask, learns_without_labels
 
 
@@ -74,7 +74,7 @@ class WarpsureApp(MONAILabelApp):
     def _guard() -> None:
         """Guard the web application that this is started by, if it is not yet: MONAI Label's own, started by hand."""
         if "monailabel.app" in sys.modules:
-            from .guard import protect
+            from .guard import protect  # which needs what the web application has loaded
 
             protect(sys.modules["monailabel.app"].app)
 
@@ -84,4 +84,5 @@ class WarpsureApp(MONAILabelApp):
             return False
         path, sessions = Path(image).resolve(), self.sessions()
         of_session = sessions is not None and path.is_relative_to(Path(sessions.store_path).resolve())
-        return of_session or (path.parent == Path(tempfile.gettempdir()).resolve() and path.name.startswith("tmp"))
+        received = FOLDER.get()
+        return of_session or (received is not None and path.parent == received.resolve())

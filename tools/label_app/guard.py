@@ -20,6 +20,7 @@ from common.serving.routes import route_of
 from .answer import Answer
 from .body import Body
 from .policy import Policy
+from .temporary import folder_of_request, keep_to_folders
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -57,7 +58,9 @@ class Guard:
     async def _serve(self, scope: Scope, body: Body, answer: Answer, policy: Policy) -> None:
         try:
             await self._check(scope, body, policy)
-            await self.app(scope, body.again, answer.send)
+            with folder_of_request():
+                await self.app(scope, body.again, answer.send)
+            await answer.finish()
         except Exception as error:
             if answer.started:
                 raise
@@ -95,6 +98,7 @@ def protect(web: FastAPI) -> None:
     """
     if any(each.cls is Guard for each in web.user_middleware):
         return
+    keep_to_folders()
     web.user_middleware = [Middleware(Guard), *(each for each in web.user_middleware if each.cls is not CORSMiddleware)]
     if web.middleware_stack is not None:  # it has begun to start, but serves nobody yet
         web.middleware_stack = web.build_middleware_stack()

@@ -14,7 +14,6 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import device_list, name_to_device
 
-from common.errors import InputError
 from common.files import write_bytes
 from common.io import load_weights
 from common.serving.parameters import TRAIN, check_parameters, real_number, whole_number
