@@ -16,11 +16,17 @@ HEADER = 1 << 16  # bytes that are searched for such a name
 
 
 def check_file_name(name: str | None, what: str) -> str:
-    """Return the name of a file that a client sends; raise InputError for one that leads elsewhere or is no image's."""
-    name = check_name(name, f"the file name of {what}", "one without separators")
-    if not name.endswith(ENDINGS) or name in ENDINGS:
-        raise InputError(f"{what}: {shown(name)} is not named as an image; give one of {', '.join(ENDINGS)}.")
-    return name
+    """Return the last part of the name of a file that a client sends: MONAI Label's own client sends the whole path.
+
+    Raises:
+        InputError: one that leads elsewhere, or is not named as an image.
+    """
+    *folders, last = (name or "").split("/")
+    ending = next((each for each in ENDINGS if last.endswith(each)), "")
+    if not ending or ".." in folders:
+        raise InputError(f"{what}: {shown(last)} is not named as an image; give one of {', '.join(ENDINGS)}.")
+    check_name(last.removesuffix(ending), f"the file name of {what}")
+    return last
 
 
 def check_upload(path: Path, name: str, label: bool = False) -> None:
