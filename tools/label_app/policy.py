@@ -21,7 +21,7 @@ from common.errors import InputError
 from common.serving import parameters, routes
 from common.serving.answers import Discretion
 from common.serving.hosts import trusted_hosts
-from common.serving.names import QUERY, check_inside, check_name, shown
+from common.serving.names import QUERY, check_inside, check_name, is_name, shown
 from common.serving.parameters import Rule, check_parameters, read_object
 from common.serving.refusal import Refused
 from common.serving.routes import Route
@@ -47,7 +47,7 @@ class Policy:
     async def check(self, route: Route, scope: Any, body: Body) -> None:
         """See that a request means something, and leads nowhere else; take its body."""
         query = QueryParams(scope["query_string"])
-        check_query(query)
+        check_query(route, query)
         await body.read(self.largest if route.kind in routes.FORMS else TEXT)
         sent = None
         if route.kind in routes.FORMS:
@@ -65,9 +65,11 @@ class Policy:
         check_links(route, query, sent or "")
 
 
-def check_query(query: QueryParams) -> None:
+def check_query(route: Route, query: QueryParams) -> None:
     """See that what a URL names is named by the rule."""
     for key, value in query.multi_items():
+        if route.kind == "infer" and key == "image" and value and not is_name(value):
+            raise no_image(value)
         if key in QUERY and value:
             check_name(value, key)
         if key == "uncompress" and value.lower() not in ("", "0", "false", "no", "off"):
@@ -148,7 +150,12 @@ def device_rule() -> Rule:
 def check_known(image: str) -> None:
     """See that an image is one of the studies: MONAI Label would look for it in its own folder too."""
     if image and Path(image).exists() and image not in app_instance().datastore().list_images():
-        raise Refused(404, f"no image {shown(image)} among the studies; GET /datastore/?output=all lists them.")
+        raise no_image(image)
+
+
+def no_image(image: str) -> Refused:
+    """The refusal of an image that is not there, or can not be."""
+    return Refused(404, f"no image {shown(image)} among the studies; GET /datastore/?output=all lists them.")
 
 
 def check_served(route: Route) -> None:
