@@ -4,8 +4,9 @@
     warpsure label --studies FOLDER --bundles vxm_hetero_disp mine.zip
     warpsure label --app monaibundle --bundles vxm_hetero       # the app that comes with MONAI Label
 
-The server answers this machine alone unless --host says otherwise, and asks nothing of the network. MONAI Label keeps
-a list of the images and their labels in the studies folder. A bundle is code: serve only bundles that you trust.
+The server answers this machine alone unless --host says otherwise, by no other name than those of --hosts, and asks
+nothing of the network. MONAI Label keeps a list of the images and their labels in the studies folder. A bundle is code:
+serve only bundles that you trust.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from typing import Any
 import common
 from common.errors import InputError, say_in_one_line
 from common.io.formats import ITK, NIFTI
-from common.options import Parser, add_bundles, add_output, program
+from common.options import Parser, add_bundles, add_output, positive, program
+from common.serving.hosts import EVERYONE, LOCAL, trusted_hosts
+from common.serving.routes import LARGEST
 
 APP = Path(__file__).parent / "label_app"
 ROOT = Path(common.__file__).parents[1]  # what is started with this on its path finds the library
@@ -55,12 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make_studies(studies)
     elif not studies.is_dir():
         raise InputError(f"{studies}: no such folder; give one with images as --studies.")
+    hosts = trusted_hosts([*options.hosts, *[options.host] * (options.host not in EVERYONE)])
+    if options.host in EVERYONE and not options.hosts:
+        print(f"warning: --host {options.host} without --hosts: only this machine is answered; name it as others do.")
     refuse_taken(options.host, options.port)
     app = make_app(options.app, folders, options.output)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the server is not to outlive us
-    server = start(app, studies, folders, options)
+    server = start(app, studies, folders, options, hosts)
     try:
-        wait_until_ready(server, url := f"http://{options.host}:{options.port}", log_of(app))
+        wait_until_ready(server, url := url_of(options.host, options.port), log_of(app))
         print(usage(url, options.app, list(folders), studies), flush=True)
         return server.wait()
     except KeyboardInterrupt:
@@ -80,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--host", default="127.0.0.1", metavar="NAME", help="who may ask (default: this machine); 0.0.0.0 is everyone"
     )
+    names = "by which this machine may be asked, beside 127.0.0.1, localhost, ::1 and --host"
+    described.add_argument("--hosts", nargs="+", default=[], metavar="NAME", help=names)
+    most = f"the largest file that is taken (default: {LARGEST})"
+    described.add_argument("--upload-mb", type=positive, default=LARGEST, metavar="MB", help=most)
     described.add_argument("--port", type=int, default=8000, metavar="N", help="of the server (default: 8000)")
     return described
 
@@ -108,12 +118,15 @@ def make_app(kind: str, folders: dict[str, Path], output: Path) -> Path:
     return app
 
 
-def start(app: Path, studies: Path, folders: dict[str, Path], options: argparse.Namespace) -> subprocess.Popen:
+def start(
+    app: Path, studies: Path, folders: dict[str, Path], options: argparse.Namespace, hosts: Iterable[str]
+) -> subprocess.Popen:
     """Start the server's process; what it logs goes to ``logs/server.log`` in the app's folder."""
     models = folders if options.app == "monaibundle" else [str(folder.resolve()) for folder in folders.values()]
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--studies", str(studies),
                "--host", options.host, "--port", str(options.port), "--conf", "models", ",".join(models),
                "--conf", "zoo_source", "ngc", "--conf", "sam2", "false",
+               "--conf", "hosts", ",".join(sorted(hosts)), "--conf", "upload_mb", str(options.upload_mb),
                "--uvicorn_app", "tools.label_app.server:app"]  # fmt: skip
     # the stock app's trainer knows no pairs
     command += ["--conf", "skip_trainers", "true"] * (options.app == "monaibundle")
@@ -140,12 +153,18 @@ def _imports(module: str) -> bool:
 
 def refuse_taken(host: str, port: int) -> None:
     """Raise InputError if another program answers on this port: it would be taken for ours."""
-    with socket.socket() as trial:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
             trial.bind((host, port))
         except (OSError, OverflowError) as error:
             raise InputError(f"--host {host} --port {port}: cannot be used ({error}); give others.") from error
+
+
+def url_of(host: str, port: int) -> str:
+    """Where this machine itself asks a server that listens at ``host``."""
+    host = {"0.0.0.0": LOCAL[0], "::": LOCAL[-1], "": LOCAL[0]}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def log_of(app: Path) -> Path:

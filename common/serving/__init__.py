@@ -1,6 +1,7 @@
 """A bundle behind MONAI Label: a request becomes a pair of images, the prediction an image on the native grid."""
 
-from .request import PairOfRequest
-from .response import ImageOfPrediction
+from ..lazy import attributes
 
-__all__ = ["ImageOfPrediction", "PairOfRequest"]
+_WHERE = {"ImageOfPrediction": "response", "PairOfRequest": "request"}
+__all__ = sorted(_WHERE)
+__getattr__ = attributes(__name__, _WHERE)

@@ -10,6 +10,14 @@ from pathlib import Path
 from ..errors import InputError
 
 
+class Refused(InputError):
+    """A request that is not followed, with the status of HTTP that says what is wrong with it."""
+
+    def __init__(self, status: int, line: str) -> None:
+        super().__init__(line)
+        self.status = status
+
+
 @contextmanager
 def refusing(folder: str | Path = "") -> Iterator[None]:
     """Answer an InputError by status 400 and its line, in which files of ``folder`` go by their names.

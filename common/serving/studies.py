@@ -13,6 +13,8 @@ from ..io.formats import ITK, NIFTI
 from ..io.images import read_image, read_label
 from ..nifti import UNREADABLE
 from ..registration.case import Case
+from .names import check_name
+from .parameters import whole_number
 
 LABELS = ("labels/final", "labels/original", "")
 """Where the label maps of a studies folder are: where MONAI Label keeps them, or beside the images."""
@@ -48,8 +50,7 @@ def find(folder: Path, name: Any, what: str, places: Sequence[str]) -> Path:
     Raises:
         InputError: no such file, or a name that leads elsewhere.
     """
-    if not isinstance(name, str) or not name or any(c in name for c in "/\\\0"):
-        raise InputError(f"{what} is {name!r}; give the id of an image of the studies.")
+    name = check_name(name, what, "the id of an image of the studies")
     for place in places:
         for ending in ("", *NIFTI, *ITK):
             path = folder / place / (name + ending)
@@ -82,11 +83,8 @@ def _frame(path: Path, data: dict[str, Any], key: str) -> int | None:
     count, asked = frames_of(path), data.get(key)
     if count is None:
         return None
-    try:
-        frame = 0 if _missing(data, key) else int(asked)
-    except (TypeError, ValueError):
-        frame = -1
-    if not 0 <= frame < count:
+    frame = 0 if _missing(data, key) else whole_number(asked)
+    if frame is None or not 0 <= frame < count:
         raise InputError(f"{path}: {key} is {asked!r}, but its frames are 0 to {count - 1}; give one of them.")
     return frame
 

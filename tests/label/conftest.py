@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from forms import form_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS = 240
@@ -38,11 +40,8 @@ class Server:
         """Return the status and what was sent; ``data`` goes as ``params`` of a form, or as JSON."""
         headers, body = {}, None
         if data is not None and form:
-            edge = "a-line-that-is-nowhere-else"
-            part = (
-                f'--{edge}\r\nContent-Disposition: form-data; name="params"\r\n\r\n{json.dumps(data)}\r\n--{edge}--\r\n'
-            )
-            headers, body = {"Content-Type": f"multipart/form-data; boundary={edge}"}, part.encode()
+            body, kind = form_of({"params": json.dumps(data)})
+            headers = {"Content-Type": kind}
         elif data is not None:
             headers, body = {"Content-Type": "application/json"}, json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, body, headers)
@@ -52,6 +51,19 @@ class Server:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
+
+    def send(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        """Return the status and what was sent; ``path`` goes as it is, and ``headers`` beside the usual ones."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=SECONDS)
+        try:
+            connection.putrequest(method, path, skip_host="Host" in headers)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                connection.putheader(name.replace("_", "-"), value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
 
     def json(self, path: str, data: Any = None, form: bool = True) -> Any:
         """What it answers with status 200."""
@@ -74,8 +86,11 @@ def serve(app: str, bundles: Sequence[str], studies: Path, output: Path) -> Serv
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "tools.label", "--app", app, "--bundles", *bundles, "--port", str(port),
-               "--studies", str(studies), "--output", str(output)]  # fmt: skip
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(output / "cache")}
+               "--studies", str(studies), "--output", str(output),
+               "--hosts", "lab7.example", "--upload-mb", "8"]  # fmt: skip
+    (temporary := output / "tmp").mkdir(parents=True)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(output / "cache"),
+                        "TMPDIR": str(temporary)}  # fmt: skip
     process = subprocess.Popen(command, cwd=output.parent, env=env, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     log = output / app / "logs" / "server.log"

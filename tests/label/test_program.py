@@ -64,6 +64,29 @@ def test_only_this_machine_may_ask_unless_told_otherwise() -> None:
     assert hosts == ["127.0.0.1", "0.0.0.0"]
 
 
+def test_hosts_are_named_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = label.parser().parse_args(["--hosts", "lab7.example", "10.0.0.7"])
+    assert options.hosts == ["lab7.example", "10.0.0.7"] and options.upload_mb == 1024
+    monkeypatch.setattr(label, "find_spec", lambda _: object())
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(InputError, match="--hosts http://lab7"):
+        label.main(["--studies", str(tmp_path), "--output", str(tmp_path / "out"), "--hosts", "http://lab7"])
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:5"),
+        ("0.0.0.0", "http://127.0.0.1:5"),
+        ("::", "http://[::1]:5"),
+        ("::1", "http://[::1]:5"),
+        ("lab7", "http://lab7:5"),
+    ],
+)
+def test_where_this_machine_asks_its_server(host: str, url: str) -> None:
+    assert label.url_of(host, 5) == url
+
+
 @pytest.mark.parametrize(
     ("printed", "line"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from common.serving.refusal import refusal
 
 from .bundles import bundle_folders
 from .infer import RegistrationTask
+from .temporary import FOLDER
 from .train import TrainingTask, learns_without_labels
 
 
@@ -29,6 +30,7 @@ class WarpsureApp(MONAILabelApp):
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.folders = bundle_folders(conf.get("models", "").split(","))
         self.tuned = Path(app_dir) / "model"
+        self._guard()
         super().__init__(
             app_dir, studies, conf, name="Warpsure", version=conf.get("version", __version__),
             description="Deformable registration that says where it can be trusted",
@@ -68,10 +70,19 @@ class WarpsureApp(MONAILabelApp):
         """Refuse: a registration needs to be told what to register to."""
         raise refusal("a pair is registered at a time; POST to /infer/MODEL for each.")
 
+    @staticmethod
+    def _guard() -> None:
+        """Guard the web application that this is started by, if it is not yet: MONAI Label's own, started by hand."""
+        if "monailabel.app" in sys.modules:
+            from .guard import protect  # which needs what the web application has loaded
+
+            protect(sys.modules["monailabel.app"].app)
+
     def _uploaded(self, image: Any) -> bool:
         """Whether it is a file that came with the request or its session, not one that the client knows of."""
         if not isinstance(image, str) or not Path(image).is_file():
             return False
         path, sessions = Path(image).resolve(), self.sessions()
         of_session = sessions is not None and path.is_relative_to(Path(sessions.store_path).resolve())
-        return of_session or (path.parent == Path(tempfile.gettempdir()).resolve() and path.name.startswith("tmp"))
+        received = FOLDER.get()
+        return of_session or (received is not None and path.parent == received.resolve())

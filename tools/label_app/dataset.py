@@ -12,6 +12,7 @@ from monailabel.interfaces.datastore import Datastore
 
 from common.data import prepared
 from common.errors import InputError
+from common.serving.parameters import whole_number
 from common.serving.studies import frames_of
 from tools.prepare import cine, pairs, sources
 from tools.prepare.cases import Case, Result, Settings
@@ -89,9 +90,10 @@ def _frame(request: dict[str, Any], key: str, count: int, name: str) -> int | No
     value = request.get(key)
     if value in (None, ""):
         return None
-    if not str(value).isdigit() or int(value) >= count:
+    frame = whole_number(value)
+    if frame is None or not 0 <= frame < count:
         raise InputError(f"{name}: {key} is {value!r}, but its frames are 0 to {count - 1}.")
-    return int(value)
+    return frame
 
 
 def _other(path: Path, moving: int) -> int:

@@ -14,14 +14,14 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import device_list, name_to_device
 
-from common.errors import InputError
 from common.files import write_bytes
 from common.io import load_weights
+from common.serving.parameters import TRAIN, check_parameters, real_number, whole_number
 from common.serving.refusal import refusing
 
 from .dataset import prepare_studies
 
-SETTINGS = {"max_epochs": int, "batch_size": int, "learning_rate": float}
+SETTINGS = {"max_epochs": whole_number, "batch_size": whole_number, "learning_rate": real_number}
 
 
 class TrainingTask(TrainTask):
@@ -104,15 +104,6 @@ def _parser(folder: Path) -> ConfigParser:
 
 
 def _settings(request: dict[str, Any]) -> dict[str, Any]:
-    settings = {}
-    for key, kind in SETTINGS.items():
-        value = request.get(key)
-        if value in (None, ""):
-            continue
-        try:
-            settings[key] = kind(value)
-        except (TypeError, ValueError):
-            settings[key] = 0
-        if settings[key] <= 0:
-            raise InputError(f"{key} is {value!r}; give a number above 0.")
-    return settings
+    """The bundle's settings that a request changes; raise InputError for a parameter of another type or range."""
+    check_parameters(request, TRAIN, others=True)
+    return {key: kind(request[key]) for key, kind in SETTINGS.items() if request.get(key) not in (None, "")}
