@@ -52,7 +52,8 @@ def check_size(path: str | Path, shape: Sequence[int], itemsize: int) -> None:
     if needed > limit:
         raise InputError(
             f"{path}: {' x '.join(map(str, shape))} voxels need {needed / GB:,.1f} GB of memory, above the limit of "
-            f"{limit / GB:,.1f} GB; is the file what it says? If so, crop it or set {VARIABLE}."
+            f"{limit / GB:,.1f} GB; is the file what it says? If so, crop it, or raise the limit by --memory-gb or "
+            f"{VARIABLE}."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from math import isfinite, prod
@@ -11,6 +12,7 @@ from typing import Any
 
 from .data.names import PAIRINGS, PROTOCOLS, SPLITS
 from .errors import InputError
+from .memory import VARIABLE, memory_limit
 
 WORDS = {"true": True, "false": False, "null": None}
 BUNDLE = "a bundle's name, its folder, a run of its training, or a package (.zip)"
@@ -114,6 +116,19 @@ def add_fill(parser: Group, of: str) -> None:
     """``--fill``: what is written where an image that is carried somewhere has no voxels."""
     told = f"value outside of the {of} (default: its smallest value)"
     parser.add_argument("--fill", type=finite, metavar="VALUE", help=told)
+
+
+def add_memory(parser: Group) -> None:
+    """``--memory-gb``: how large one image may be; set for this process, and those that it starts, at once."""
+    told = "of memory for one image (default: half of what is free)"
+    parser.add_argument("--memory-gb", action=_Memory, metavar="GB", help=told)
+
+
+class _Memory(argparse.Action):
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        os.environ[VARIABLE] = str(values)
+        memory_limit()  # refuses what is no number above 0
+        setattr(namespace, self.dest, values)
 
 
 def add_jobs(parser: Group, what: str, default: int = 1) -> None:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from .fields import Field, lps_frame
+from .outliers import usual_range
 
 CHUNK = 2**20  # points at a time, which bounds the memory
 ITERATIONS = 200
@@ -102,14 +103,14 @@ def warp_image(array: np.ndarray, affine: np.ndarray, field: Field, order: int =
 
 
 def background(array: np.ndarray, given: float | None = None) -> float:
-    """What lies outside of an image: its smallest value, be that 0, the air of a CT or the offset of a scanner.
+    """What lies outside of an image: its smallest value but for outliers: 0, the air of a CT, or an offset.
 
     So an image less a constant gives the same results, less that constant.
 
     Args:
         given: the value that a user asked for instead.
     """
-    return float(array.min()) if given is None else given
+    return usual_range(array).low if given is None else given
 
 
 def transform_points(points_lps: np.ndarray, field: Field) -> np.ndarray:

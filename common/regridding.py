@@ -1,7 +1,8 @@
 """Put an image on another grid, where both lie in space: the one resampler of all programs.
 
-Nothing is warped here. An image ends half a voxel beyond its outer voxel centres, to which their values go on (as in
-ITK), so that headers that differ in their last digits, or axes that are stored the other way round, lose no voxel.
+Nothing is warped here, but for a motion that is known already. An image ends half a voxel beyond its outer voxel
+centres, to which their values go on (as in ITK), so that headers that differ in their last digits, or axes that are
+stored the other way round, lose no voxel.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .chain import move
 from .errors import InputError
+from .fields import Transform
 from .grids import apart, resample, same_grid, spacing_of
 from .io.images import MedicalImage
 from .physical import background, beyond, grid_points, held
 
 
 def on_grid(
-    array: np.ndarray, affine: np.ndarray, shape: Sequence[int], grid: np.ndarray, order: int = 1
+    array: np.ndarray,
+    affine: np.ndarray,
+    shape: Sequence[int],
+    grid: np.ndarray,
+    order: int = 1,
+    initial: Transform | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ``array`` (i, j[, k]) on a grid of ``shape`` and affine ``grid``, and where it is seen there (bool).
 
@@ -28,10 +36,12 @@ def on_grid(
         affine: (4, 4) voxel to RAS mm of the array.
         order: 1 linear (float32), averaged where the array's voxels are much smaller than the grid's; 0 the nearest
             voxel (the array's own type).
+        initial: where a point of the grid lies in the array's space; None is where it is.
     """
     if order:
         array, affine = _coarsened(array, affine, shape, grid)
     points = grid_points(shape, grid).reshape(-1, len(shape))
+    points = points if initial is None else move(points, initial)
     seen = ~beyond(points, affine, array.shape).reshape(shape)
     values = held(points, torch.from_numpy(array.astype(np.float64))[None], affine, order).reshape(shape)
     return (values.astype(np.float32), seen) if order else (np.where(seen, values, 0).astype(array.dtype), seen)

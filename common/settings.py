@@ -154,10 +154,12 @@ DEVICE = Kind("cpu, or cuda where PyTorch sees a GPU", _device)
 WEIGHT, RATE, COUNT = number(), number(), whole(1)
 SIZE = several(whole(1, 32767), 1, 3, alone=True)
 
+PAIR_PATHS = ("dataset_dir", "atlas_dir", "source", "moving", "fixed", "moving_label", "fixed_label", "image")
+
 SETTINGS: dict[str, Kind] = {
     # where things are
     **dict.fromkeys(("output_dir", "bundle_root"), PATH),
-    **dict.fromkeys(("dataset_dir", "atlas_dir", "source", "moving", "fixed", "moving_label", "image"), or_null(PATH)),
+    **dict.fromkeys(PAIR_PATHS, or_null(PATH)),
     "checkpoint": or_null(PATH),
     "members": several(PATH, 1, alone=True),
     "device": DEVICE,
@@ -202,6 +204,7 @@ SETTINGS: dict[str, Kind] = {
     "count": or_null(COUNT),
     "passes": COUNT,
     "choose": one_of("last", "random"),
+    "outside": one_of("nan", "0"),
     "path_steps": whole(0, 10_000),
     "crop_size": or_null(either(one_of("all"), SIZE)),
     "network_size": or_null(SIZE),

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from common.errors import InputError, say_in_one_line
 from common.files import refuse_overwriting
 from common.io.formats import AXES, POINTS
-from common.options import Parser, add_fill, add_output, program
+from common.options import Parser, add_fill, add_memory, add_output, program
 
 if TYPE_CHECKING:
     from common.fields import Chain
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--axes", choices=AXES, type=str.upper, help="of points, if their file does not say it")
     add_fill(described, "image")
     described.add_argument("--frame", type=int, metavar="N", help="of a cine or of its motion, from 0")
+    add_memory(described)
     return described
 
 

@@ -79,11 +79,13 @@ class Checkpoint:
             if engine.state.epoch:
                 done = "trained already" if over else "resumed"
                 print(f"{self.path}: {done}, at epoch {engine.state.epoch} of {engine.state.max_epochs}", flush=True)
-            if not over:
+            if over:
+                self._unlock()
+            else:
                 prepare_folder(self.path.parent)
                 record_bundle(self.path.parent)
 
-    def _unlock(self, _: Engine) -> None:
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..carry import check_points
 from ..collection.find import Found
+from ..fields import Chain, Transform, chain_of
+from ..io.fields import read_transform
 from ..io.given import image_of
 from ..io.points import Points, points_of, read_points
 from .bundle import OpenBundle, open_bundle
@@ -34,6 +36,7 @@ def register(
     slice_axis: int | None = None,
     name: str | None = None,
     fill: float | None = None,
+    initial: Transform | str | Path | None = None,
     device: str | None = None,
     **overrides: Any,
 ) -> Registration:
@@ -52,6 +55,8 @@ def register(
         slice_axis: of a volume that a 2D bundle registers slice by slice; None is that of the largest spacing.
         name: what files are called after; None is the moving image's name.
         fill: the value of the warped image where the moving image has none; None is the smallest value that it has.
+        initial: the motion from the fixed to the moving image that is known before, such as an affine of ANTs: a file
+            of a field or of ITK's transforms, or one in memory. The result is both in one, sampled once.
         device: where the network runs; None is a GPU if there is one.
         overrides: settings of the bundle's inference config, as in ``center="detect"``, ``spacing=1.5`` or
             ``crop_size=160``; not for a bundle that is open already.
@@ -60,7 +65,9 @@ def register(
         InputError: anything that cannot be used, in one line.
     """
     labels, of_labels = (label, fixed_label), (label_frame, fixed_label_frame)
-    case = case_of_files(moving, fixed, labels, points, axes, (moving_frame, fixed_frame), name, of_labels, fill)
+    case = case_of_files(
+        moving, fixed, labels, points, axes, (moving_frame, fixed_frame), name, of_labels, fill, initial
+    )
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
     return register_case(opened, case, slice_axis)
 
@@ -75,6 +82,7 @@ def case_of_files(
     name: str | None = None,
     of_labels: tuple[int | None, int | None] = (None, None),
     fill: float | None = None,
+    initial: Transform | str | Path | None = None,
 ) -> Case:
     """What is to be registered; see `register` for the arguments, each pair of which is (moving, fixed).
 
@@ -95,10 +103,16 @@ def case_of_files(
         name=name or "",
         frames=frames,
         fill=fill,
+        initial=None if initial is None else _transform(initial),
+        initial_path=Path(initial) if isinstance(initial, str | Path) else None,
     )
     if case.points is not None:
         check_points(case.points, case.fixed.array.ndim)
     return case
+
+
+def _transform(given: Transform | str | Path) -> Chain:
+    return read_transform(given) if isinstance(given, str | Path) else chain_of(given)
 
 
 def _points(given: Points | str | Path | np.ndarray | None, axes: str | None) -> Points | None:

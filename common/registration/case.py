@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..data.prepared import Dataset, load_arrays, source_file
 from ..errors import InputError
-from ..fields import Field
+from ..fields import Chain, Field
 from ..grids import crop_affine, same_grid, spacing_of
 from ..io.images import MedicalImage, read_affine, read_image, read_label, stem
 from ..io.points import Points
@@ -51,6 +51,8 @@ class Case:
         frames: which images of 4D files moving and fixed are, for the report.
         prepared: what the network is shown, where that is not for `Framing` to choose.
         fill: what is written outside of the moving image; None is its `background`.
+        initial: the motion from the fixed to the moving image that is known before, behind which the network's comes.
+        initial_path: the file that it is of.
     """
 
     moving: MedicalImage
@@ -63,6 +65,8 @@ class Case:
     prepared: Prepared | None = None
     fill: float | None = None
     fixed_label: MedicalImage | None = None
+    initial: Chain | None = None
+    initial_path: Path | None = None
 
     def __post_init__(self) -> None:
         for other in (self.fixed, self.label, self.fixed_label):
@@ -71,6 +75,10 @@ class Case:
                     f"{self.moving.path} is {self.moving.array.ndim}D but {other.path} is {other.array.ndim}D; "
                     "give images of one kind, a 2D image as a stack of one slice."
                 )
+        if self.initial is not None and self.initial.dims != self.fixed.array.ndim:
+            named = self.initial_path or "the initial transform"
+            dims = f"{self.initial.dims}D, but {self.fixed.path} is {self.fixed.array.ndim}D"
+            raise InputError(f"{named}: {dims}; give a transform of its space.")
         if self.fixed_label is not None and self.label is None:
             raise InputError(f"{self.fixed_label.path}: nothing to compare it with; give the moving image's label.")
         for label, image, whose in ((self.label, self.moving, "moving"), (self.fixed_label, self.fixed, "fixed")):
@@ -83,7 +91,8 @@ class Case:
     def files(self) -> list[Path]:
         """What was read, as far as it is of files."""
         every = (self.moving, self.fixed, self.label, self.fixed_label, self.points)
-        return [each.path for each in every if each is not None]
+        read = [each.path for each in every if each is not None]
+        return read if self.initial_path is None else [*read, self.initial_path]
 
 
 def check_name(name: str) -> str:

@@ -9,8 +9,10 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
+from ..fields import Transform
 from ..grids import resample, resampled_shape, same_grid, spacing_of
 from ..io.images import MedicalImage
+from ..outliers import without_outliers
 from ..regridding import filled, on_grid
 from .region import Region
 
@@ -92,23 +94,29 @@ class NetworkGrid:
         found = np.linalg.inv(self.affine) @ self.fixed.affine @ place
         return tuple(float(found[axis]) for axis in range(self.spatial_dims))
 
-    def bring(self, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def bring(
+        self, image: MedicalImage, order: int = 1, initial: Transform | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return ``image`` on this grid and, bool, where it is seen there; elsewhere it has its smallest value.
 
         An image on the fixed image's own grid is turned and resampled voxel by voxel, any other is matched in space.
 
         Args:
-            order: 1 for images, averaged where voxels grow; 0 for labels, which are 0 where they are not seen.
+            order: 1 for images, averaged where voxels grow and without their outliers; 0 for labels, which are 0 where
+                they are not seen.
+            initial: where points of the fixed image lie in ``image``, as far as that is known before.
         """
         shape = self.fixed.array.shape
-        if image.array.shape == shape and same_grid(image.affine, self.fixed.affine, shape):
+        if initial is None and image.array.shape == shape and same_grid(image.affine, self.fixed.affine, shape):
             return self.bring_same(image, order), np.ones(self.shape, bool)
-        values, seen = on_grid(image.array, image.affine, self.shape, self.affine, order)
+        array = without_outliers(image.array) if order else image.array
+        values, seen = on_grid(array, image.affine, self.shape, self.affine, order, initial)
         return (filled(values, seen, self.spatial_dims) if order else values), seen
 
     def bring_same(self, image: MedicalImage, order: int = 1) -> np.ndarray:
-        """Return an image on the fixed image's own grid, turned and resampled to this one."""
-        turned = np.ascontiguousarray(nib.orientations.apply_orientation(image.array, self.turn[: image.array.ndim]))
+        """Return an image on the fixed image's own grid, turned and resampled to this one, as `bring` does."""
+        array = without_outliers(image.array) if order else image.array
+        turned = np.ascontiguousarray(nib.orientations.apply_orientation(array, self.turn[: array.ndim]))
         if self.shape == turned.shape and same_grid(self.affine, self.turned[1]):
             return turned
         return resample(turned, self.turned[1], self.spacing[: self.spatial_dims], order)[0]

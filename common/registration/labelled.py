@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..chain import move_back
 from ..errors import InputError
 from ..io.given import label_of
 from ..io.images import MedicalImage
@@ -86,6 +87,8 @@ def unseen_percent(label: MedicalImage, found: Registration) -> float:
     if not inside.any():
         return 0.0
     points = grid_points(label.array.shape, label.affine)[inside]
+    if found.case.initial is not None and label is found.case.label:
+        points = move_back(points, found.case.initial)[0]
     return 100 * float(1 - sample(found.seen.astype(np.uint8), found.fixed.affine, points, order=0).mean())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from math import nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..files import file_hash
 from ..interfaces import needed
 from ..io.images import MedicalImage
 from ..metrics.image import mean_squared_error, mutual_information, nlcc
+from ..outliers import without_outliers
 from ..physical import grid_points, sample
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def about(found: Registration) -> dict[str, Any]:
         "moving": _grid(found.moving),
         "fixed": _grid(found.fixed),
         "frames": dict(zip(("moving", "fixed"), frames, strict=True)),
+        "initial": None if found.case.initial is None else Path(found.case.initial_path or "in memory").name,
         "network": {
             "device": str(by.device),
             "spacing_mm": list(found.network_spacing),
@@ -96,7 +99,9 @@ def _grid(image: MedicalImage) -> dict[str, Any]:
 def similarity(found: Registration, image: np.ndarray) -> dict[str, float]:
     """Of images scaled to [0, 1] by the extremes of the moving and the fixed one, in `Registration.compared`."""
     mask = found.compared
-    ours, fixed = _scaled(image, found.unmoved, mask), _scaled(found.fixed.array, found.fixed.array, mask)
+    ours, unmoved = (without_outliers(each, found.moving.array) for each in (image, found.unmoved))
+    fixed = without_outliers(found.fixed.array)
+    ours, fixed = _scaled(ours, unmoved, mask), _scaled(fixed, fixed, mask)
     return {
         "mean_squared_error": mean_squared_error(ours, fixed, mask),
         "local_correlation": _correlation(ours, fixed, mask, found.slice_axis),
@@ -133,7 +138,7 @@ def _points(found: Registration) -> dict[str, Any]:
     """In the order of the file; NaN where a point is outside what the network saw."""
     places, residual = found.warped_points
     places = places[:, : found.field.dims]
-    seen = sample(found.seen.astype(np.float32), found.fixed.affine, places) > 0.5
+    seen = found.points_seen
     numbers = {"residual_mm": residual.tolist(), "seen": seen.tolist()}
     if (uncertainty := found.maps.get("uncertainty_mm")) is not None:
         at = sample(uncertainty, found.fixed.affine, places)

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..carry import carry_image, carry_points
+from ..chain import compose
 from ..fields import Field
 from ..interfaces import needed
 from ..io.given import image_of, label_of
 from ..io.images import MedicalImage
 from ..io.points import Points, points_of
-from ..physical import background, invert_field, invert_points, jacobian_determinant, warp_image
+from ..physical import background, invert_field, invert_points, jacobian_determinant, sample, warp_image
 from .card import Card
 from .case import Case, check_name
 
@@ -38,7 +39,8 @@ class Registration:
 
     Attributes:
         case: the images.
-        field: u: a point p of the fixed image lies at p + u(p) in the moving image; LPS mm, 0 outside ``seen``.
+        field: u: a point p of the fixed image lies at p + u(p) in the moving image; LPS mm, 0 outside ``seen``. With an
+            initial transform it is both in one, and outside of ``seen`` that alone.
         maps: those of the method by name, (*spatial), see `maps_of`.
         seen: (*spatial) bool, what the network was shown of the fixed image, without slices of a stack that the moving
             image does not reach.
@@ -75,8 +77,8 @@ class Registration:
 
     @cached_property
     def unmoved(self) -> np.ndarray:
-        """The moving image as it lies, float32."""
-        return self._pulled(self._still)
+        """The moving image as it lies, or as the initial transform puts it, float32."""
+        return self._pulled(self._initial)
 
     @cached_property
     def warped(self) -> np.ndarray:
@@ -86,6 +88,10 @@ class Registration:
     @property
     def _still(self) -> Field:
         return Field(np.zeros_like(self.field.vectors), self.field.affine)
+
+    @cached_property
+    def _initial(self) -> Field:
+        return self._still if self.case.initial is None else compose(self.case.initial, self._still)
 
     def _pulled(self, field: Field) -> np.ndarray:
         image = self.moving
@@ -98,8 +104,8 @@ class Registration:
 
     @cached_property
     def unmoved_label(self) -> np.ndarray | None:
-        """The moving label as it lies; None without one."""
-        return self._nearest(self.case.label, self._still)
+        """The moving label as it lies, or as the initial transform puts it; None without one."""
+        return self._nearest(self.case.label, self._initial)
 
     @cached_property
     def fixed_label(self) -> np.ndarray | None:
@@ -140,6 +146,12 @@ class Registration:
         return places, residual
 
     @cached_property
+    def points_seen(self) -> np.ndarray:
+        """Which of the points the network saw, (N,) bool; nothing is known of how others move."""
+        places = self.warped_points[0][:, : self.field.dims]
+        return sample(self.seen.astype(np.float32), self.fixed.affine, places) > 0.5
+
+    @cached_property
     def inner(self) -> np.ndarray:
         """What the network saw but for its rim, where the field drops to 0 from one voxel to the next.
 
@@ -157,7 +169,7 @@ class Registration:
     def compared(self) -> np.ndarray:
         """What the network saw where the moving image has values both before and after."""
         ones, affine = np.ones(self.moving.array.shape, np.float32), self.moving.affine
-        covered = [warp_image(ones, affine, field) > 0.999 for field in (self._still, self.field)]
+        covered = [warp_image(ones, affine, field) > 0.999 for field in (self._initial, self.field)]
         return self.seen & covered[0] & covered[1]
 
     @cached_property

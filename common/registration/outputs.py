@@ -81,7 +81,8 @@ def write_registration(
         if displacement:
             write_field(start.with_name(f"{name}_displacement.nii.gz"), found.field)
         if (points := found.case.points) is not None:
-            write_points(start.with_name(f"{name}_points{points.ending}"), points, found.warped_points[0])
+            path = start.with_name(f"{name}_points{points.ending}")
+            write_points(path, points, found.warped_points[0], ~found.points_seen)
         if picture:
             from .picture import draw  # matplotlib, which takes as long to import as a registration
 

@@ -12,6 +12,7 @@ from ..options import (
     add_bundle,
     add_device,
     add_fill,
+    add_memory,
     add_output,
     add_outside,
     add_overrides,
@@ -48,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     parser.add_argument("--points", type=Path, help=f"points of the moving image, in mm: {', '.join(POINTS)}")
     parser.add_argument("--axes", choices=AXES, type=str.upper, help="of --points, if their file does not say it")
     parser.add_argument("--format", choices=FORMATS, default="nifti", help="of the fields (default: nifti)")
+    known = "motion from fixed to moving that is known before, as an affine of ANTs; the result is both in one"
+    parser.add_argument("--initial", type=Path, metavar="FILE", help=known)
     parser.add_argument("--moving-frame", type=int, metavar="N", help="of a 4D moving file, counted from 0")
     parser.add_argument("--fixed-frame", type=int, metavar="N", help="of a 4D fixed file, counted from 0")
     frame = "of a 4D label file (default: its image's frame)"
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     add_region(parser, "the bundle's: auto, the label, else what moves in two frames of one grid, else image")
     add_overrides(parser, "settings of the bundle's inference config")
     add_device(parser)
+    add_memory(parser)
 
 
 def run(options: argparse.Namespace) -> list[Path]:
@@ -77,10 +81,10 @@ def run(options: argparse.Namespace) -> list[Path]:
     from .api import register  # and torch, for which nobody is to wait who has misspelt something
     from .outputs import refuse_inputs
 
-    read = options.moving, options.fixed, options.label, options.fixed_label, options.points
+    read = options.moving, options.fixed, options.label, options.fixed_label, options.points, options.initial
     refuse_inputs(options.output, options.name or stem(options.moving), options.format, read)
     frames = ("moving_frame", "fixed_frame", "label_frame", "fixed_label_frame")
-    names = ("label", "fixed_label", "points", "axes", *frames, "slice_axis", "name", "fill", "device")
+    names = ("label", "fixed_label", "points", "axes", *frames, "slice_axis", "name", "fill", "initial", "device")
     given = {name: getattr(options, name) for name in names}
     found = register(options.moving, options.fixed, bundle, **given, **asked)
     files, name = found.save(options.output, format=options.format, outside=options.outside), found.case.name

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..chain import compose
 from ..fields import Field, to_physical
 from .bundle import OpenBundle
 from .case import Case
@@ -71,7 +72,11 @@ def registration_of(
 
 
 def field_of(task: Task, ddf: Tensor) -> Field:
-    """Bring a field (S, D, *region), in the network's voxels, to the fixed image's grid, in mm."""
+    """Bring a field (S, D, *region), in the network's voxels, to the fixed image's grid, in mm.
+
+    It comes behind `Case.initial`: the two are one field.
+    """
     placed = task.place_field(ddf)
     vectors = to_physical(task.stacked(placed), task.grid.turned[1]).astype(np.float32)
-    return Field(task.grid.back(vectors), task.grid.fixed.affine)
+    field = Field(task.grid.back(vectors), task.grid.fixed.affine)
+    return field if task.case.initial is None else compose(task.case.initial, field)

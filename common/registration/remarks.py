@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..io.dicom import modality_of
 from ..io.images import MedicalImage
+from ..outliers import told_outliers
 from .labelled import name_of, unseen_percent
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def remarks(found: Registration) -> list[str]:
 
 def of_images(found: Registration) -> list[str]:
     """What is to be said of the images, and of where they were looked at, whatever came out."""
-    parts = (_unseen, _seen, _overlap, _spacing, _modality)
+    parts = (_unseen, _seen, _overlap, _spacing, _modality, _outliers, _points)
     return [line for part in parts for line in part(found)]
 
 
@@ -72,6 +73,19 @@ def _modality(found: Registration) -> Iterator[str]:
     for image in (found.moving, found.fixed) if wanted else ():
         if (own := _modality_of(image)) is not None and own != wanted:
             yield f"{name_of(image)}: {own}, but the network was trained on {wanted}; what it finds may mean nothing"
+
+
+def _outliers(found: Registration) -> Iterator[str]:
+    for image in (found.moving, found.fixed):
+        if told := told_outliers(image.array):
+            yield f"{name_of(image)}: {told}"
+
+
+def _points(found: Registration) -> Iterator[str]:
+    if found.case.points is None or not (count := int((~found.points_seen).sum())):
+        return
+    total, name = len(found.points_seen), found.case.points.path.name
+    yield f"{name}: {count} of {total} points lie where the network saw nothing; it moved none of them"
 
 
 def _modality_of(image: MedicalImage) -> str | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..fields import Transform
 from ..grids import min_max, same_grid, spacing_of
 from ..interfaces import needed
 from ..io.images import MedicalImage
@@ -119,7 +120,8 @@ def tasks(
 
 def _ground(case: Case) -> tuple:
     fixed = case.fixed
-    return id(case.moving), id(case.label), fixed.array.shape, fixed.affine.tobytes(), id(case.prepared)
+    grid = fixed.array.shape, fixed.affine.tobytes()
+    return id(case.moving), id(case.label), grid, id(case.prepared), id(case.initial)
 
 
 def _prepared(network: Registering, case: Case) -> Task:
@@ -131,8 +133,8 @@ def _prepared(network: Registering, case: Case) -> Task:
 def _alike(network: Registering, framing: Framing, cases: Sequence[Case], slice_axis: int | None) -> Iterator[Task]:
     first, dims = cases[0], network.spatial_dims
     grid = _grid(framing, first.fixed, dims, slice_axis)
-    moving, covered = _brought(grid, first.moving)
-    label = None if first.label is None else _brought(grid, first.label, order=0)[0]
+    moving, covered = _brought(grid, first.moving, 1, first.initial)
+    label = None if first.label is None else _brought(grid, first.label, 0, first.initial)[0]
     framing = _on_grid(framing, grid)
     box = _box(framing, grid, moving, label, cases)
     windows, where = framing.windows(box), f"the region at {box[0]} of size {box[1]}"
@@ -180,16 +182,24 @@ def _box(
     first, labels = cases[0], [] if label is None else [label]
     labels += [_brought(grid, each, order=0)[0] for case in cases if (each := case.fixed_label) is not None]
     followed = np.any([each > 0 for each in labels], axis=0) if labels else None
-    alike = first.moving.array.shape == first.fixed.array.shape and same_grid(first.moving.affine, first.fixed.affine)
+    alike = _share_a_grid(first)
     detects = framing.detects(followed is not None and bool(followed.any()), alike)
     return framing.boxes(moving, _reference(detects, grid, moving, cases), grid.spatial_dims, followed, alike)
 
 
-def _brought(grid: NetworkGrid, image: MedicalImage, order: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _share_a_grid(case: Case) -> bool:
+    moving, fixed = case.moving, case.fixed
+    return case.initial is None and moving.array.shape == fixed.array.shape and same_grid(moving.affine, fixed.affine)
+
+
+def _brought(
+    grid: NetworkGrid, image: MedicalImage, order: int = 1, initial: Transform | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """An image on the network's grid, and where it is known there."""
-    array, known = grid.bring(image, order)
+    array, known = grid.bring(image, order, initial)
     if not known.any():
-        raise InputError(f"{image.path} and {grid.fixed.path} do not overlap in space; check their headers.")
+        what = "check their headers" if initial is None else "check the initial transform (its inverse?)"
+        raise InputError(f"{image.path} and {grid.fixed.path} do not overlap in space; {what}.")
     return array, known
 
 

@@ -139,7 +139,8 @@ def test_what_unpacks_without_end_is_refused(tmp_path: Path) -> None:
 def test_the_limit_can_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path / "a.nii", IMAGE, np.eye(4))
     monkeypatch.setenv(VARIABLE, "0.00001")
-    assert f"above the limit of 0.0 GB; is the file what it says? If so, crop it or set {VARIABLE}" in refused(path)
+    way_out = f"If so, crop it, or raise the limit by --memory-gb or {VARIABLE}"
+    assert f"above the limit of 0.0 GB; is the file what it says? {way_out}" in refused(path)
     monkeypatch.setenv(VARIABLE, "1")
     assert memory_limit() == 1e9 and read_image(path).array.shape == IMAGE.shape
     for text in ("x", "-1", "nan", "inf", "0"):

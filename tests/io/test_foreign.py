@@ -151,11 +151,11 @@ def test_damage_that_only_the_checksum_shows_is_refused(tmp_path: Path, motion: 
     wrong_sum[-7] ^= 255
     stored_plainly = bytearray(gzip.compress(gzip.decompress(whole), compresslevel=0))
     stored_plainly[1500] ^= 0x40
-    bomb = gzip.compress(gzip.decompress(whole) + bytes(2**22))
+    bomb = gzip.compress(gzip.decompress(whole) + bytes(2**25))
     for content in (wrong_sum, stored_plainly, whole[:-9], bomb):
         (tmp_path / "b_field.nii.gz").write_bytes(content)
         said = refused(tmp_path / "b_field.nii.gz")
-        assert "is the file whole?" in said or "is the file damaged?" in said
+        assert "is the file whole?" in said or "unpacks to far more than" in said
 
 
 def test_a_size_that_no_machine_holds_is_said_before_memory_is_taken(tmp_path: Path, motion: Field) -> None:
@@ -170,7 +170,7 @@ def test_a_size_that_no_machine_holds_is_said_before_memory_is_taken(tmp_path: P
         "ElementType = MET_FLOAT\nElementDataFile = LOCAL\n"
     )
     for name in ("huge_field.nii", "huge_field.nii.gz", "huge.mha"):
-        assert "GB are the limit" in refused(tmp_path / name)
+        assert "GB of memory, above the limit of" in refused(tmp_path / name)
 
 
 def test_the_motion_of_a_cine_has_a_field_a_frame(tmp_path: Path, motion: Field) -> None:
@@ -219,4 +219,4 @@ def test_a_metaimage_of_impossible_axes_is_refused(tmp_path: Path) -> None:
         (tmp_path / "a.mha").write_text(
             f"ObjectType = Image\nNDims = {axes}\nDimSize = 3 3 3\nElementDataFile = LOCAL\n"
         )
-        assert f"its header says {axes} axes" in refused(tmp_path / "a.mha")
+        assert "in its header" in (said := refused(tmp_path / "a.mha")) or "axes with the sizes" in said

@@ -90,7 +90,6 @@ def test_it_follows_phantoms_by_a_bundle(monkeypatch: pytest.MonkeyPatch, capsys
     ("words", "message"),
     [
         (["--subjects", "1"], "--subjects 1: give at least 2"),
-        (["--seed", "-1"], "--seed -1: give 0 or more"),
         (["--deviation-scale", "nan"], "--deviation-scale nan: give a number above 0"),
         (["--bundle", "vxm_mse"], "--bundle vxm_mse: predicts no uncertainty of the displacement"),
         (["--bundle", "vxm_predictive"], "--bundle vxm_predictive: registers volumes"),

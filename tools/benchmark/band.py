@@ -61,8 +61,6 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.subjects < 2:
         raise InputError(f"--subjects {args.subjects}: give at least 2")
-    if args.seed < 0:
-        raise InputError(f"--seed {args.seed}: give 0 or more")
     bundle, band = open_bundle(args.bundle), Band(scale=args.deviation_scale)
     if bundle.spatial_dims != 2:
         raise InputError(f"--bundle {args.bundle}: registers volumes; give a bundle for 2D")

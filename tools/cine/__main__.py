@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     band.add_arguments(made)
     shared.add_overrides(made, "settings of the bundle's inference config")
     shared.add_device(made)
+    shared.add_memory(made)
     return made
 
 

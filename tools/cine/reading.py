@@ -94,6 +94,10 @@ def _times(paths: Sequence[str | Path], count: int) -> np.ndarray | None:
     if is_dicom(path):
         return frame_times(path)
     step = frame_step(path)
+    if step is None and path.name.lower().endswith((*NIFTI, *PAIRS)):
+        said = float(nifti_header(path)["pixdim"][4])
+        if not 0 <= said < float("inf"):
+            raise InputError(f"{path}: {said:g} ms from frame to frame by its header; give them by --frame-time.")
     return None if step is None else step * np.arange(count)
 
 

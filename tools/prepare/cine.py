@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.nifti import load_nifti
 
 from .cases import Case, Result, Settings
-from .framing import Frame
+from .framing import Frame, settled
 from .matching import files_below
 from .own_data import convert_cases, convert_frame
 from .volumes import NIFTI, BrokenInput, broken, read_image, read_label, stem
@@ -47,10 +47,8 @@ def find_cases(args: argparse.Namespace, source: Path, split: str | None = None)
 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Take the two frames, resample, crop, normalise and write them."""
-    arrays, remarks, images = {}, [], {}
-    for key in IMAGE_KEYS:
-        images[key] = read_image(case.files[key], _frame(case, key))
-        arrays[key] = images[key].array
+    images, remarks = settled({key: read_image(case.files[key], _frame(case, key)) for key in IMAGE_KEYS})
+    arrays = {key: image.array for key, image in images.items()}
     for key, own in zip(IMAGE_KEYS, LABEL_KEYS, strict=True):
         if own in case.files:
             label, remark = read_label(case.files[own], images[key], _frame(case, own))

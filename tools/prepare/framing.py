@@ -13,6 +13,7 @@ from common import grids as geometry
 from common.data.prepared import IMAGE_KEYS, LABEL_KEYS
 from common.io.images import MedicalImage
 from common.nifti import save_image
+from common.outliers import told_outliers, without_outliers
 from common.regridding import filled, on_grid
 
 from .cases import Result
@@ -97,14 +98,20 @@ def read_frame(files: dict[str, str], spatial_dims: int, fill: float | None = No
         BrokenInput: naming the file that cannot be read, or lies elsewhere in space.
     """
     sides = dict(zip(IMAGE_KEYS, LABEL_KEYS, strict=True))
-    images = {key: read_image(files[key]) for key in sides}
+    images, remarks = settled({key: read_image(files[key]) for key in sides})
     labels = {own: read_label(files[own], images[key]) for key, own in sides.items() if files.get(own)}
     fixed = images["fixed"]
     arrays = {key: _brought(image, fixed, spatial_dims, fill) for key, image in images.items()}
     for key, (label, _) in labels.items():
         arrays[key] = label.array if _alike(label, fixed) else _on_grid(label, fixed, order=0)[0]
-    remarks = tuple(remark for _, remark in labels.values() if remark)
-    return Frame(arrays, fixed.affine, fixed.array.shape, remarks=remarks)
+    remarks += [remark for _, remark in labels.values() if remark]
+    return Frame(arrays, fixed.affine, fixed.array.shape, remarks=tuple(remarks))
+
+
+def settled(images: dict[str, MedicalImage]) -> tuple[dict[str, MedicalImage], list[str]]:
+    """Return images without their outliers, which would be all that is left of them in [0, 1], and a remark on each."""
+    remarks = [f"{image.path}: {told}" for image in images.values() if (told := told_outliers(image.array))]
+    return {key: replace(image, array=without_outliers(image.array)) for key, image in images.items()}, remarks
 
 
 def read_frame_of_one_grid(files: dict[str, str], spatial_dims: int) -> Frame:

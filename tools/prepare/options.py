@@ -26,6 +26,7 @@ def add_output(parser: argparse.ArgumentParser, source: str, default: tuple[floa
         help=f"percentiles that become 0 and 1; 0,100 is min-max (default: {default[0]:g},{default[1]:g})",
     )
     shared.add_jobs(parser, "processes that read at once", min(os.cpu_count() or 1, 8))
+    shared.add_memory(parser)
     parser.add_argument(
         "--skip-broken", action="store_true", help="report patients that cannot be read and go on without them"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _NUMBER = {"type": ["number", "null"]}
+_TEXT = {"type": ["string", "null"]}
 _FIGURES = {"type": "object", "additionalProperties": _NUMBER}  # mean, sd, n of a metric
 _TABLE = {"type": "object", "additionalProperties": {"type": ["object", "number", "null"]}}
 _TABLE_OF_FIGURES = {"type": "object", "additionalProperties": {"anyOf": [_FIGURES, _NUMBER]}}
@@ -17,8 +18,9 @@ SCHEMA: dict[str, Any] = {
         "protocols": {**_PROTOCOLS, "minProperties": 1},
         "undeformed": {**_PROTOCOLS, "type": ["object", "null"]},
         "not_computed": {"type": ["object", "null"], "additionalProperties": {"type": "integer", "minimum": 0}},
-        **dict.fromkeys(("truth", "label", "label_sparsification"), {**_TABLE, "type": ["object", "null"]}),
-        **dict.fromkeys(("checkpoint", "checkpoint_sha256"), {"type": ["string", "null"]}),
+        **dict.fromkeys(("truth", "label"), {**_TABLE, "type": ["object", "null"]}),
+        "label_sparsification": {**_TABLE, "type": ["object", "null"], "properties": {"ranked_by": _TEXT}},
+        **dict.fromkeys(("checkpoint", "checkpoint_sha256"), _TEXT),
         "parameters": {"type": ["integer", "null"]},
         "labels": {"type": ["array", "null"], "items": {"type": "integer"}},
         "members": {"type": ["array", "null"], "items": _MEMBER},
