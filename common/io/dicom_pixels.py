@@ -6,9 +6,7 @@ that GDCM would make of the header.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -19,7 +17,7 @@ import numpy as np
 from ..errors import InputError
 from .dicom_headers import quiet_pydicom, quoted, read_header
 from .dicom_planes import Plane
-from .quiet import quiet_itk
+from .quiet import quiet_itk, silent
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -82,7 +80,7 @@ def _by_itk(pydicom: ModuleType, header: Dataset, path: Path, syntax: str) -> np
         del header[tag]
     header.SOPClassUID, header.SOPInstanceUID = CAPTURE, "1.2.3"
     try:
-        with TemporaryDirectory() as folder, quiet_itk() as itk, _muted():
+        with TemporaryDirectory() as folder, quiet_itk() as itk, silent():
             copy = Path(folder) / "pixels.dcm"
             header.save_as(copy)
             itk.Object.GlobalWarningDisplayOff()
@@ -93,16 +91,3 @@ def _by_itk(pydicom: ModuleType, header: Dataset, path: Path, syntax: str) -> np
             f"{path}: compressed as {syntax}, which cannot be decoded here, or its pixels are damaged; "
             "decompress it first, for instance by gdcmconv --raw, or dcmdjpeg."
         ) from error
-
-
-@contextmanager
-def _muted() -> Iterator[None]:
-    """Keep from the terminal what decoders in C print of damaged pixels: the error says it in a line."""
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
