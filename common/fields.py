@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputError
-from .grids import RAS_TO_LPS, spacing_of
+from .forms import RAS_TO_LPS
+from .grids import spacing_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .forms import RAS_TO_LPS as RAS_TO_LPS
-from .forms import nifti_affine as nifti_affine
-
 Array = np.ndarray
 
 

@@ -89,14 +89,16 @@ def find_faults(dataset_dir: str | Path) -> list[str]:
 
 def problems_of(path: Path, content: Any) -> Iterator[str]:
     """Each fault of what was read from ``path``, as a line that names it."""
-    return (f"{path}: {fault}; prepare the data set again with `warpsure prepare`" for fault in faults(content))
+    way_out = "prepare the data set again with `warpsure prepare`"
+    return (f"{path}: {fault}; {way_out}" for fault in faults(content))
 
 
 def _content(path: Path) -> Any:
     """What ``dataset.json`` holds, whatever that is."""
     try:
         if not path.parent.is_dir():
-            raise InputError(f"{path.parent}: no such folder; make one with `warpsure prepare`")
+            way_out = "make one with `warpsure prepare`"
+            raise InputError(f"{path.parent}: no such folder; {way_out}")
         if not path.is_file():
             raise InputError(
                 f"{path.parent}: no dataset.json, so not a finished prepared data set; "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..grids import RAS_TO_LPS
+from ..forms import RAS_TO_LPS
 from .dicom_headers import is_marked, quiet_pydicom, series_of
 from .dicom_pixels import read_values
 from .dicom_planes import planes_of

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Chain, Field, affine_of, lps_frame
-from ..grids import RAS_TO_LPS
+from ..forms import RAS_TO_LPS
 from ..nifti import UNREADABLE, load_nifti, save_nifti
 from .foreign import (
     LEARN2REG,
@@ -126,7 +126,7 @@ def read_transform(path: str | Path, frame: int | None = None, convert: bool = T
 
 
 def read_transforms(path: str | Path, convert: bool = True) -> list[Chain]:
-    """Read the motion of every frame of a cine, as ``warpsure cine`` writes it; of any other file the only one.
+    """Read the motion of every frame of a cine, where a file holds several; of any other file the only one.
 
     Args:
         convert: as `read_field` has it.

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..fields import Field, lps_frame
-from ..grids import RAS_TO_LPS
+from ..forms import RAS_TO_LPS
 from ..nifti import extension_codes
 
 VECTOR, RAS_VECTOR = 1007, 1006

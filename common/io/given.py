@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from ..errors import InputError
-from ..grids import nifti_affine
+from ..forms import nifti_affine
 from ..nifti import UNREADABLE, check_affine
 from .images import (
     MedicalImage,

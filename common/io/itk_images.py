@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..grids import RAS_TO_LPS
+from ..forms import RAS_TO_LPS
 from .itk_headers import check_header
 from .quiet import quiet_itk, silent
 

@@ -34,7 +34,8 @@ UNREADABLE = (
 class Moved(Protocol):
     """The content of a file with its points at ``lps``, and with a word on those ``outside`` of what is known."""
 
-    def __call__(self, lps: np.ndarray, outside: np.ndarray | None = None) -> bytes: ...
+    def __call__(self, lps: np.ndarray, outside: np.ndarray | None = None) -> bytes:
+        """The file's bytes."""
 
 
 @dataclass(frozen=True, eq=False)

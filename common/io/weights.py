@@ -79,7 +79,7 @@ def _check_records(path: Path) -> None:
             return
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); is the file whole? Fetch or save it again.") from error
     if damaged:
         raise InputError(f"{path}: damaged: {damaged} has another checksum than was saved; fetch or save it again.")

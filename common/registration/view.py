@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from ..grids import RAS_TO_LPS
+from ..forms import RAS_TO_LPS
 from .grids import slice_axis_of
 from .outcome import Registration
 

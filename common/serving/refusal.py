@@ -14,8 +14,11 @@ class Refused(InputError):
     """A request that is not followed, with the status of HTTP that says what is wrong with it."""
 
     def __init__(self, status: int, line: str) -> None:
-        super().__init__(line)
-        self.status = status
+        super().__init__(status, line)
+        self.status, self.line = status, line
+
+    def __str__(self) -> str:
+        return self.line
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.grids import nifti_affine
+from common.forms import nifti_affine
 from common.io import read_image, read_label, stem
 
 Write = Callable[..., Path]

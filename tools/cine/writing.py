@@ -10,7 +10,7 @@ import numpy as np
 
 from common.fields import Field
 from common.files import write_bytes
-from common.grids import RAS_TO_LPS
+from common.forms import RAS_TO_LPS
 from common.io import write_field
 from common.metrics.strain import carried, reference_points
 from common.nifti import describe, save_nifti, stored
