@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import nulls
 from ..networks.channels import name_of
+from ..registration.look import look
 from ..registration.numbers import summary
 from ..registration.register import registration_of
 from .refusal import refusing
@@ -19,7 +20,8 @@ MAPS = ("displacement_log_variance", "log_variance", "score", "ddf_variance", "l
 class ImageOfPrediction:
     """The transform behind the network: put the result that was asked for, and nothing else, in ``pred``.
 
-    ``pred`` becomes (1, i, j, k) on the fixed image's grid, as it is to be written: nothing is left to resize.
+    ``pred`` becomes (1, i, j, k) on the fixed image's grid, as it is to be written: nothing is left to resize,
+    and a method's map is NaN where nothing was seen.
     ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is; ``registration``
     is all of it.
     """
@@ -31,7 +33,7 @@ class ImageOfPrediction:
             chosen = map_of(data["result"], channels)
             found = registration_of(task, data["pred"], channels)
             numbers = {"shown": chosen, **nulls(summary(found))}
-        image = found.images[chosen]
+        image = look(chosen, found.images[chosen], found.seen).array
         image = image[..., None] if image.ndim == 2 else image
         return {**data, "pred": image[None], "registration": found, "result": numbers}
 

@@ -81,8 +81,8 @@ def test_the_outputs_are_those_of_inference_on_files(studies: Path, tmp_path: Pa
 def test_the_map_is_known_where_the_network_looked(request_ab: dict[str, Any], result: Any) -> None:
     shown = serve(Constant((0.0, 0.0)), Framing(16), **request_ab, result=result)
     image = shown["pred"][0]
-    assert shown["result"]["shown"] == "log_variance" and set(np.unique(image)) == {-5, 0}
-    assert (image == -5).sum() == 16 * 16 * 3
+    assert shown["result"]["shown"] == "log_variance"
+    assert (image == -5).sum() == 16 * 16 * 3 and np.isnan(image[image != -5]).all()
 
 
 def test_the_uncertainty_is_of_the_displacement_where_there_are_two_maps() -> None:
