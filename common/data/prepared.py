@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import write_bytes
+from ..label_values import label_values
 from ..nifti import UNREADABLE, load_nifti
 from .dataset_schema import FORMAT, faults, is_below
 from .names import SPLITS
@@ -25,7 +26,6 @@ from .names import SPLITS
 IMAGE_KEYS = ("moving", "fixed")
 LABEL_KEYS = ("moving_label", "fixed_label")
 MASK_KEYS = ("moving_mask", "fixed_mask")  # 1 where an image is real, 0 where it was padded
-WHOLE = 1e-3  # a label may be so far from a whole number, as some programs write them
 TRUTH_KEYS = ("displacement", "variance", "non_correspondence")
 
 Pairs = dict[str, list[dict[str, Any]]]
@@ -187,7 +187,8 @@ def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np
         array = read_image(path)[0]
     if array.dtype.kind not in "buif":
         raise InputError(f"{path}: {key} of pair {pair['id']} holds {array.dtype}, not numbers; prepare it again")
-    array = _whole(array, path, pair["id"]) if is_label else np.array(array, dtype=np.float32, order="C")
+    values = label_values(array, f"{path}: pair {pair['id']}", 0, 255) if is_label else array
+    array = np.array(values, dtype=np.uint8 if is_label else np.float32, order="C")
     if key == "displacement":
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
     rank = dataset.spatial_dims + (key == "displacement")
@@ -196,18 +197,6 @@ def _load(dataset: Dataset, pair: Mapping[str, Any], key: str, path: Path) -> np
     if not is_label and not np.isfinite(array).all():
         raise InputError(f"{path}: {key} of pair {pair['id']} holds NaN or infinite values; prepare it again")
     return array
-
-
-def _whole(array: np.ndarray, path: Path, pair: str) -> np.ndarray:
-    """Labels as uint8; a value that uint8 does not hold would become another label."""
-    if array.dtype != np.uint8:
-        whole = np.round(array) if array.dtype.kind == "f" else array
-        wrong = ~(np.isclose(array, whole, rtol=0, atol=WHOLE) & (whole >= 0) & (whole <= 255))
-        if wrong.any():
-            value = f"label value {array[wrong][0]:g} of pair {pair}"
-            raise InputError(f"{path}: {value}: labels are whole, from 0 to 255; prepare it again")
-        array = whole
-    return np.array(array, dtype=np.uint8, order="C")
 
 
 def _slice(path: Path, stack: np.ndarray, index: int) -> np.ndarray:
