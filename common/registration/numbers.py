@@ -62,7 +62,7 @@ def _hashes(weights: Any) -> Any:
 
 def summary(found: Registration) -> dict[str, Any]:
     """Sum up what came out; what cannot be computed is NaN."""
-    length = np.linalg.norm(found.field.vectors, axis=-1)[found.seen]
+    length = np.linalg.norm(found.own_field.vectors, axis=-1)[found.seen]
     jacobian = found.jacobian[found.inner]
     return {
         "similarity": found.similarity,

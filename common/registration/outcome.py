@@ -51,6 +51,7 @@ class Registration:
         slice_axis: of the fixed image, across the slices that were registered one by one; None elsewhere.
         by: what registered them; without it there are no ``numbers`` and no files.
         trained: the images that the network was trained on, as far as it is known.
+        own: the network's field alone, which comes behind an initial transform; None is ``field``.
     """
 
     case: Case
@@ -64,6 +65,12 @@ class Registration:
     slice_axis: int | None = None
     by: By | None = None
     trained: Card = Card()
+    own: Field | None = None
+
+    @property
+    def own_field(self) -> Field:
+        """What the network itself moves, LPS mm: ``field`` without the initial transform."""
+        return self.field if self.own is None else self.own
 
     @property
     def moving(self) -> MedicalImage:

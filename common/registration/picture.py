@@ -121,7 +121,7 @@ def _changes(found: Registration, view: View) -> list[Panel]:
     target = np.clip(fixed(view.of(found.fixed.array)).data, 0, 1)
     before, after = (np.abs(target - image) for image in images)
     errors = Normalize(0, max(float(np.percentile(before, 99.5)), 1e-6))
-    length = view.of(np.linalg.norm(found.field.vectors, axis=-1))
+    length = view.of(np.linalg.norm(found.own_field.vectors, axis=-1))
     jacobian = view.of(np.where(found.inner, found.jacobian, 1.0))
     # only what folds is below the scale; at its end float32 would be drawn as below it, too
     shown = np.where(jacobian > 0, np.clip(jacobian.astype(float), VOLUME[0] * 1.001, VOLUME[1]), VOLUME[0] / 2)

@@ -55,10 +55,12 @@ def registration_of(
 ) -> Registration:
     """Bring a prediction of a task's image, whose ``channels`` are named, to the fixed image's grid."""
     pred, grid = task.blended(pred.detach().float().cpu()), task.grid
+    own = own_field_of(task, pred[:, : grid.spatial_dims])
     seen = task.where_reached(task.place(torch.ones_like(pred[:, :1]))[:, 0], 0.0)
     return Registration(
         case=task.case,
-        field=field_of(task, pred[:, : grid.spatial_dims]),
+        field=behind_initial(task, own),
+        own=own,
         maps={name: task.back(values) for name, values in maps_of(task, pred, channels).items()},
         seen=task.back(seen) > 0.5,
         overlap=task.overlap,
@@ -72,11 +74,17 @@ def registration_of(
 
 
 def field_of(task: Task, ddf: Tensor) -> Field:
-    """Bring a field (S, D, *region), in the network's voxels, to the fixed image's grid, in mm.
+    """Bring a field (S, D, *region), in the network's voxels, to the fixed image's grid, behind `Case.initial`; mm."""
+    return behind_initial(task, own_field_of(task, ddf))
 
-    It comes behind `Case.initial`: the two are one field.
-    """
+
+def own_field_of(task: Task, ddf: Tensor) -> Field:
+    """The same without `Case.initial`: what the network itself says."""
     placed = task.place_field(ddf)
     vectors = to_physical(task.stacked(placed), task.grid.turned[1]).astype(np.float32)
-    field = Field(task.grid.back(vectors), task.grid.fixed.affine)
+    return Field(task.grid.back(vectors), task.grid.fixed.affine)
+
+
+def behind_initial(task: Task, field: Field) -> Field:
+    """The one field that `Case.initial` and ``field``, which comes behind it, are."""
     return field if task.case.initial is None else compose(task.case.initial, field)

@@ -44,7 +44,7 @@ class View:
         dims = found.field.dims
         directions = (RAS_TO_LPS @ affine)[:dims, :dims]
         directions = directions / np.linalg.norm(directions, axis=0)
-        along = [found.field.vectors @ directions[:, axis] * (-1 if flip else 1) for axis, flip in self.turns]
+        along = [found.own_field.vectors @ directions[:, axis] * (-1 if flip else 1) for axis, flip in self.turns]
         return np.stack([self.of(component) for component in along])
 
     def _turned(self, array: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def choose_view(found: Registration) -> View:
 def _most_telling(found: Registration, across: int) -> int:
     shown = np.zeros(found.field.shape) if found.warped_label is None else found.warped_label > 0
     if not shown.any():
-        shown = np.linalg.norm(found.field.vectors, axis=-1) * found.compared
+        shown = np.linalg.norm(found.own_field.vectors, axis=-1) * found.compared
     return int(shown.sum(tuple(axis for axis in range(3) if axis != across)).argmax())
 
 

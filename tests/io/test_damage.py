@@ -20,6 +20,7 @@ from common.errors import InputError
 from common.io import read_affine, read_frames, read_image, read_label
 from common.memory import VARIABLE, check_size, free_memory, memory_limit
 from common.nifti import load_nifti
+from tools.register import main as register
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (20, 16, 8)).astype(np.int16)
 HEAD = {
@@ -187,3 +188,14 @@ def test_voxels_beside_a_header_must_be_a_file(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_headers_of_nonsense_are_refused(tmp_path: Path, changes: dict[str, str | None]) -> None:
     refused(meta(tmp_path / "a.mha", IMAGE.tobytes(order="F"), **changes))
+
+
+def test_the_limit_of_memory_is_an_option_of_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, output = put(tmp_path / "a.nii", IMAGE, np.eye(4)), tmp_path / "o"
+    monkeypatch.setenv(VARIABLE, "1")  # and what the option sets is undone
+    words = [str(path), str(path), "--bundle", "vxm_mse", "--output", str(output), "--memory-gb"]
+    with pytest.raises(InputError, match="a.nii: .* above the limit of 0.0 GB"):
+        register([*words, "1e-6"])
+    with pytest.raises(InputError, match="is 'much'; give a number of GB above 0"):
+        register([*words, "much"])
+    assert not output.exists()

@@ -68,6 +68,9 @@ def test_what_an_affine_brings_back_is_registered_as_if_it_had_been_there(
     both = (points + expected.field.vectors) @ TURN.T + AWAY - points
     np.testing.assert_allclose(found.field.vectors, both, atol=1e-4)
     assert found.overlap == pytest.approx(expected.overlap, abs=1e-3) and found.warnings == expected.warnings
+    np.testing.assert_allclose(found.own_field.vectors, expected.field.vectors, atol=1e-4)
+    moved = [each.numbers["displacement_mm"]["max"] for each in (found, expected)]
+    assert moved[0] == pytest.approx(moved[1], abs=1e-3)
     assert found.numbers["initial"] == f"known.{ending}"
 
 
