@@ -9,7 +9,7 @@ import numpy as np
 SHARE = 0.1
 """Percent at either end of the values that do not tell what is usual."""
 FAR = 10.0
-"""Usual ranges beyond the usual range from which a value is an outlier: bright vessels and metal are nearer."""
+"""Usual ranges beyond the usual range from which a value is an outlier."""
 SAMPLES = 2**17
 FEWEST = 100  # values that tell what is usual
 

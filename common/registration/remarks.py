@@ -33,7 +33,9 @@ def of_images(found: Registration) -> list[str]:
 
 def _unseen(found: Registration) -> Iterator[str]:
     for label in (found.case.label, found.case.fixed_label):
-        if label is not None and (percent := unseen_percent(label, found)) > 0:
+        if label is not None and not label.array.any():
+            yield f"the label {name_of(label)} is empty"
+        elif label is not None and (percent := unseen_percent(label, found)) > 0:
             yield f"{_percent(percent)} of the label {name_of(label)} was not seen; --center or --crop-size choose"
 
 

@@ -13,6 +13,7 @@ from toy_registration import MOTION, PLACE, blob, grid_around, toy_bundle
 
 from common.errors import InputError
 from common.fields import Field
+from common.io import MedicalImage
 from common.registration.bundle import open_bundle
 from common.registration.card import Card
 from common.registration.case import Case
@@ -46,6 +47,12 @@ def test_a_small_part_and_a_small_overlap_are_said(found: Registration) -> None:
     lines = replace(found, seen=seen, overlap=0.2).warnings
     assert f"{100 * seen.mean():.1f} % of fixed.nii.gz was seen" in lines[0]
     assert "moving.nii.gz covers 20% of what the network saw of fixed.nii.gz" in lines[1]
+
+
+def test_an_empty_label_is_said(found: Registration) -> None:
+    label = MedicalImage(np.zeros(SHAPE, np.uint8), AFFINE, Path("label.nii.gz"))
+    both = replace(found, case=replace(found.case, label=label, fixed_label=label))
+    assert both.warnings == ["the label label.nii.gz is empty"] * 2
 
 
 def test_another_modality_is_said(found: Registration) -> None:
