@@ -185,6 +185,8 @@ SETTINGS: dict[str, Kind] = {
     "clip_norm": or_null(number(open_low=True)),
     "validation_interval": COUNT,
     "patience": or_null(COUNT),
+    "averaging": number(),
+    "keep": one_of("last", "best"),
     "warm_up": several(whole(0), 2, 2),
     "dropout": number(0, 1, open_high=True),
     "precision": one_of("bfloat16", "float32"),

@@ -1,5 +1,6 @@
-"""What happens around a training run: loss means, validation, logs, progress, checkpoints."""
+"""What happens around a training run: loss means, averaged weights, validation, logs, progress, checkpoints."""
 
+from .average import WeightAverage
 from .checkpoint import Checkpoint
 from .log import CsvLog
 from .losses import LossMeans
@@ -16,5 +17,6 @@ __all__ = [
     "Snapshots",
     "TensorBoardLog",
     "Validation",
+    "WeightAverage",
     "cycle_epochs",
 ]

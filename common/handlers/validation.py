@@ -1,4 +1,4 @@
-"""Validate after an epoch, keep the best weights, stop when they stop improving."""
+"""Validate after an epoch, keep the last weights or the best, stop when they stop improving."""
 
 from __future__ import annotations
 
@@ -12,24 +12,32 @@ from torch import nn
 
 from ..data.loader import PairLoader
 from ..engines.validation import quick_metrics
+from ..errors import InputError
 from ..io.weights import save_weights
 from ..parallel import rank
 
+KEPT = ("last", "best")
+
 
 class Validation:
-    """Put ``val/<metric>`` into ``state.metrics`` and save the weights of the best epoch.
+    """Put ``val/<metric>`` into ``state.metrics`` and save the weights of the last epoch, or of the best.
 
-    The best epoch has the highest Dice of the network's own label map or, without one, of the standard protocol or,
+    Figures of the best epoch on the very pairs that chose it are a little too good; those of the last are not. The best
+    epoch has the highest Dice of the network's own label map or, without one, of the standard protocol or,
     for pairs without labels, the lowest mean squared error. A warm-up's best gives way to the first epoch in which
     both networks train: before that, the companion is not trained.
 
     Args:
         network: what is judged and saved, a ``RegistrationNetwork``.
         loader: the validation pairs.
-        path: file of the best weights.
+        path: file of the weights.
         interval: epochs from one validation to the next; the last epoch is always validated.
         patience: stop after so many validations without a better one, though not in a warm-up; None never stops.
         precision: of the network.
+        keep: "last" saves at every validation, "best" at one that is better than all before.
+
+    Raises:
+        InputError: for something else to keep.
     """
 
     def __init__(
@@ -40,9 +48,12 @@ class Validation:
         interval: int = 1,
         patience: int | None = None,
         precision: str = "bfloat16",
+        keep: str = "last",
     ) -> None:
+        if keep not in KEPT:
+            raise InputError(f"keep is {keep!r}: it must be one of {', '.join(KEPT)}.")
         self.network, self.loader, self.path = network, loader, Path(path)
-        self.interval, self.patience, self.precision = interval, patience, precision
+        self.interval, self.patience, self.precision, self.keep = interval, patience, precision, keep
         self.phase, self.best, self.since_best = "", -math.inf, 0
 
     def attach(self, engine: Engine) -> None:
@@ -68,16 +79,15 @@ class Validation:
         engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
         if engine.phase.name != self.phase:
             self.phase, self.best, self.since_best = engine.phase.name, -math.inf, 0
-        self._keep_if_best(score_of(metrics))
+        is_best = self._is_best(score_of(metrics))
+        if rank() == 0 and (is_best or self.keep == "last"):
+            save_weights(self.network, self.path)
         self._stop_if_over()
 
-    def _keep_if_best(self, score: float) -> None:
-        if not score > self.best:
-            self.since_best += 1
-            return
-        self.best, self.since_best = score, 0
-        if rank() == 0:
-            save_weights(self.network, self.path)
+    def _is_best(self, score: float) -> bool:
+        is_best = score > self.best
+        self.best, self.since_best = (score, 0) if is_best else (self.best, self.since_best + 1)
+        return is_best
 
     def _stop_if_over(self) -> None:
         last_phase = self.engine.phase_of(self.engine.state.max_epochs).name

@@ -53,7 +53,7 @@ def test_a_file_of_something_else_is_refused(make_trainer: MakeTrainer, checkpoi
 @pytest.mark.parametrize("content", [{"weight": torch.zeros(1)}, torch.zeros(1), [1], {}])
 def test_a_foreign_file_is_refused(make_trainer: MakeTrainer, checkpoint: Path, content: object) -> None:
     torch.save(content, checkpoint)
-    assert "not a checkpoint of this run (no epoch, network, objective, optimizer" in refusal(make_trainer)
+    assert "not a checkpoint of this run (no average, epoch, network, objective, optimizer" in refusal(make_trainer)
 
 
 @pytest.mark.parametrize("name", ["max_epochs", "batch_size", "learning_rate", "smooth_weight", "seed"])

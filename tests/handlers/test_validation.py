@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Events
 
 from common.engines import SingleTrainer
+from common.errors import InputError
 from common.handlers import Validation
 from common.handlers.validation import score_of
 from common.networks import RegistrationNetwork, VarianceEstimator, VoxelMorph
@@ -29,14 +30,28 @@ def with_scores(trainer: SingleTrainer, monkeypatch: pytest.MonkeyPatch, scores:
 
 
 def test_the_weights_of_the_best_epoch_are_kept(make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make_trainer("vxm_mse", max_epochs=5)
+    trainer = make_trainer("vxm_mse", max_epochs=5, keep="best")
     kept = with_scores(trainer, monkeypatch, [50, 60, 55, 60, 61])
     trainer.run()
     assert kept == [1, 2, 5]
 
 
+def test_the_weights_of_the_last_validation_are_kept_unless_the_best_is_asked_for(
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer("vxm_mse", max_epochs=3)
+    kept = with_scores(trainer, monkeypatch, [60, 55, 50])
+    trainer.run()
+    assert kept == [1, 2, 3]
+
+
+def test_nothing_else_can_be_kept() -> None:
+    with pytest.raises(InputError, match="keep is 'first': it must be one of last, best"):
+        Validation(None, None, "model.pt", keep="first")  # type: ignore[arg-type]
+
+
 def test_patience_stops_a_run(make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = make_trainer("vxm_mse", max_epochs=9, patience=2)
+    trainer = make_trainer("vxm_mse", max_epochs=9, patience=2, keep="best")
     kept = with_scores(trainer, monkeypatch, [50, 49, 51, 51, 50, 90])
     trainer.run()
     assert trainer.state.epoch == 5 and kept == [1, 3]
@@ -45,7 +60,7 @@ def test_patience_stops_a_run(make_trainer: MakeTrainer, monkeypatch: pytest.Mon
 def test_a_warm_up_neither_stops_a_run_nor_gives_the_weights(
     make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = make_trainer("vxm_adacs", max_epochs=9, warm_up=[3, 1], patience=1)
+    trainer = make_trainer("vxm_adacs", max_epochs=9, warm_up=[3, 1], patience=1, keep="best")
     kept = with_scores(trainer, monkeypatch, [90, 80, 70, 60, 61, 60])  # no validation in the companion's epoch
     trainer.run()
     assert kept == [1, 5, 6] and trainer.state.epoch == 7
