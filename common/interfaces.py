@@ -39,6 +39,8 @@ class Deformation(NamedTuple):
         features: whatever a further head may use.
         auxiliary: the architecture's own loss terms by name (a diffusion loss, say), added to any objective.
         warped: ``moving`` under ``ddf`` (B, 1, *spatial), once an objective has observed the pair.
+        drawn: the sample of the velocity (B, D, *coarse) that ``ddf`` integrates in place of ``dvf``, its mean, where
+            one was drawn.
     """
 
     ddf: Tensor
@@ -48,6 +50,7 @@ class Deformation(NamedTuple):
     features: Tensor | None = None
     auxiliary: dict[str, Tensor] | None = None
     warped: Tensor | None = None
+    drawn: Tensor | None = None
 
     @property
     def regularised(self) -> Tensor:

@@ -21,6 +21,7 @@ def both_directions(pair: Pair, forward: Deformation, backward: Deformation) -> 
         log_variance=_joined(forward.log_variance, backward.log_variance),
         features=_joined(forward.features, backward.features),
         auxiliary=forward.auxiliary,
+        drawn=_joined(forward.drawn, backward.drawn),
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,23 +13,12 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation
 from .dropout import Dropout
+from .published_field import TRANSPOSED, PublishedField
 from .score_unet import ScoreUNet, coarsened, exactly
-from .unet import CONV, Conv, activate, channels_last, crop, flow_head, pad_to_multiple
+from .unet import CONV, channels_last, crop, flow_head, layers, pad_to_multiple
 
 STEPS = 2000
-TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 LINEAR = {2: "bilinear", 3: "trilinear"}
-VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "small": {
-        # 16 (2D) or 8 (3D) voxels a patch: fewer than the channels that the noise in them has to pass
-        "score": {"channels": (48, 64, 96), "groups": 8, "patch": {2: 4, 3: 2}},
-        "field": {"channels": (32, 64, 96, 128), "convolutions": 1, "final": 1, "patch": {2: 2, 3: 2}},
-    },
-    "published": {
-        "score": {"channels": (64, 128, 256, 256), "groups": 32, "patch": {2: 1, 3: 1}},
-        "field": {"channels": (64, 128, 256, 512, 1024), "convolutions": 3, "final": 2, "patch": {2: 1, 3: 1}},
-    },
-}
 
 
 class DiffuseMorph(nn.Module):
@@ -43,11 +31,11 @@ class DiffuseMorph(nn.Module):
 
     As published, the losses of the registration train both networks, the noise loss the score network alone.
 
-    ``published`` has the paper's sizes, in 2D: a score network of 15,936,897 parameters (15.94 M published; MONAI's
+    ``published`` has the authors' layers: in 2D a score network of 15,936,129 parameters (MONAI's
     ``DiffusionModelUNet`` of the same channels has 16,490,049, for a wider embedding of the step) and a deformation
-    network of 74,667,842 (74.74 M published, whose exact layers the paper does not list). ``small`` is made for a CPU:
-    nothing but images and noise has full resolution, since its networks work on patches (the score network of 4 voxels
-    an axis in 2D and 2 in 3D, the deformation network of 2), and its field is interpolated from half resolution.
+    network of 74,736,258. ``small`` is made for a CPU: nothing but images and noise has full resolution, since its
+    networks work on patches (the score network of 4 voxels an axis in 2D and 2 in 3D, the deformation network of 2),
+    and its field is interpolated from half resolution.
 
     Args:
         spatial_dims: 2 or 3.
@@ -79,9 +67,8 @@ class DiffuseMorph(nn.Module):
         if not 0 <= clean_share <= 1:
             raise InputError(f"clean_share is {clean_share}: it must be between 0 and 1.")
         self.spatial_dims, self.diffusion_weight, self.clean_share = spatial_dims, diffusion_weight, clean_share
-        sizes = {name: {**size, "patch": size["patch"][spatial_dims]} for name, size in VARIANTS[variant].items()}
-        self.score = ScoreUNet(spatial_dims, in_channels=3, **sizes["score"])
-        self.field = DeformationNetwork(spatial_dims, **sizes["field"], dropout=dropout)
+        score, field = VARIANTS[variant]
+        self.score, self.field = score(spatial_dims), field(spatial_dims, dropout=dropout)
         self.scheduler = DDPMScheduler(STEPS, "linear_beta", beta_start=1e-6, beta_end=1e-2)
         self.divisor = max(self.score.divisor, self.field.divisor)  # both are powers of 2
 
@@ -137,13 +124,12 @@ class DiffuseMorph(nn.Module):
 class DeformationNetwork(nn.Module):
     """Map images (B, 2, *spatial), moving and score, to a displacement (B, D, *spatial) in voxels, float32.
 
-    Strided convolutions down, transposed convolutions up with skips, LeakyReLU(0.2), no normalisation.
+    The published one made small: a single convolution a level, strided on the way down, transposed convolutions up
+    with skips, LeakyReLU(0.2), no normalisation.
 
     Args:
         spatial_dims: 2 or 3.
         channels: of each level, finest first.
-        convolutions: of 3 voxels a level on the way down; the first is the strided one.
-        final: convolutions before the one that gives the field.
         patch: voxels an axis that the first level holds as channels; the field is interpolated by it.
         dropout: chance of each element behind the deepest convolution to become 0 in training.
     """
@@ -151,59 +137,56 @@ class DeformationNetwork(nn.Module):
     def __init__(
         self,
         spatial_dims: int,
-        channels: tuple[int, ...],
-        convolutions: int = 3,
-        final: int = 2,
-        patch: int = 1,
+        channels: tuple[int, ...] = (32, 64, 96, 128),
+        patch: int = 2,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.spatial_dims, self.patch = spatial_dims, patch
         self.divisor = patch * 2 ** (len(channels) - 1)
-        convolution = CONV[spatial_dims]
-
-        def same(inputs: int, outputs: int, stride: int = 1) -> Conv:
-            return convolution(inputs, outputs, kernel_size=3, padding=1, stride=stride)
-
         finer = (2 * patch**spatial_dims, *channels[:-1])
         self.down = nn.ModuleList(
-            nn.ModuleList([same(i, o, 1 + bool(level)), *[same(o, o) for _ in range(convolutions - 1)]])
-            for level, (i, o) in enumerate(zip(finer, channels))
+            layers(spatial_dims, i, o, stride=1 + bool(level)) for level, (i, o) in enumerate(zip(finer, channels))
         )
         self.dropout = Dropout(dropout)
         steps = list(zip(channels[:0:-1], channels[-2::-1]))
         self.up = nn.ModuleList(TRANSPOSED[spatial_dims](i, i, kernel_size=2, stride=2) for i, _ in steps)
-        self.join = nn.ModuleList(
-            nn.ModuleList([*[same(i + o, i + o) for _ in range(convolutions > 1)], same(i + o, o)]) for i, o in steps
-        )
-        self.final = nn.ModuleList(same(channels[0], channels[0]) for _ in range(final))
+        self.join = nn.ModuleList(layers(spatial_dims, i + o, o) for i, o in steps)
+        self.final = layers(spatial_dims, channels[0], channels[0])
         self.flow = flow_head(spatial_dims, channels[0])
 
     def forward(self, images: Tensor) -> Tensor:
         """The displacement; every axis of ``images`` divides by ``divisor``."""
-        x = pixelunshuffle(images, self.spatial_dims, self.patch) if self.patch > 1 else images
-        x = channels_last(x)
+        x = channels_last(pixelunshuffle(images, self.spatial_dims, self.patch))
         skips: list[Tensor] = []
         for level in self.down:
-            first, *others = level.children()
-            x = activate(coarsened(first, x) if skips else first(x))
-            for convolution in others:
-                x = activate(exactly(convolution, x))
+            x = coarsened(level, x) if skips else level(x)
             skips.append(x)
         x = self.dropout(skips.pop())
         for up, join in zip(self.up, self.join):
-            x = torch.cat([exactly(up, x), skips.pop()], dim=1)
-            for convolution in join.children():
-                x = activate(exactly(convolution, x))
-        for convolution in self.final:
-            x = activate(exactly(convolution, x))
+            x = exactly(join, torch.cat([exactly(up, x), skips.pop()], dim=1))
+        x = exactly(self.final, x)
         with torch.autocast(x.device.type, enabled=False):
             return self._enlarged(self.flow(x.float()))
 
     def _enlarged(self, field: Tensor) -> Tensor:
-        if self.patch == 1:
-            return field
         # a patch's centre lies between its voxels: not where ``resize_field`` would put it
         return F.interpolate(
             field.contiguous(), scale_factor=float(self.patch), mode=LINEAR[self.spatial_dims], align_corners=False
         )
+
+
+def small_score(spatial_dims: int) -> ScoreUNet:
+    """The score network of ``small``: a patch has fewer voxels (16, in 3D 8) than channels, to pass on its noise."""
+    return ScoreUNet(spatial_dims, channels=(48, 64, 96), groups=8, patch={2: 4, 3: 2}[spatial_dims])
+
+
+def published_score(spatial_dims: int) -> ScoreUNet:
+    """The score network as published: its queries, keys and values have no bias."""
+    return ScoreUNet(spatial_dims, channels=(64, 128, 256, 256), groups=32, qkv_bias=False)
+
+
+VARIANTS: dict[str, tuple[Callable[[int], ScoreUNet], type[DeformationNetwork] | type[PublishedField]]] = {
+    "small": (small_score, DeformationNetwork),
+    "published": (published_score, PublishedField),
+}

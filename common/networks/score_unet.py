@@ -26,6 +26,7 @@ class ScoreUNet(nn.Module):
         channels: of each level, finest first.
         groups: of every normalisation.
         patch: voxels an axis that the first level holds as channels, and the output gives back.
+        qkv_bias: whether the queries, keys and values of the attention have a bias.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class ScoreUNet(nn.Module):
         channels: tuple[int, ...] = (64, 128, 256, 256),
         groups: int = 32,
         patch: int = 1,
+        qkv_bias: bool = True,
     ) -> None:
         super().__init__()
         convolution, voxels = CONV[spatial_dims], patch**spatial_dims
@@ -52,7 +54,7 @@ class ScoreUNet(nn.Module):
         self.down = nn.ModuleList(block(i, o) for i, o in zip(finer, channels))
         self.coarsen = nn.ModuleList(convolution(c, c, kernel_size=3, stride=2, padding=1) for c in channels[:-1])
         self.middle = nn.ModuleList(block(channels[-1], channels[-1]) for _ in range(2))
-        self.attention = Attention(channels[-1], groups)
+        self.attention = Attention(channels[-1], groups, qkv_bias)
         coarser = (*channels[1:], channels[-1])
         self.up = nn.ModuleList(
             nn.ModuleList([block(below + c, c), block(c + above, c)])
@@ -98,12 +100,14 @@ class Attention(nn.Module):
     Args:
         channels: of the features.
         groups: of the normalisation before it.
+        qkv_bias: whether queries, keys and values have a bias.
     """
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: int, groups: int, qkv_bias: bool = True) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.inputs, self.output = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.inputs = nn.Linear(channels, 3 * channels, bias=qkv_bias)
+        self.output = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of the same shape (B, C, *spatial)."""

@@ -116,6 +116,15 @@ def flow_head(spatial_dims: int, channels: int) -> Conv:
     return flow
 
 
+def layers(spatial_dims: int, *channels: int, stride: int = 1) -> nn.Sequential:
+    """Convolutions of 3 voxels from each of ``channels`` to the next, each with LeakyReLU(0.2); the first strided."""
+    parts: list[nn.Module] = []
+    for i, o in zip(channels, channels[1:]):
+        convolution = CONV[spatial_dims](i, o, kernel_size=3, padding=1, stride=1 if parts else stride)
+        parts += [convolution, nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*parts)
+
+
 def set_bias(convolution: Conv, value: float) -> None:
     """Let ``convolution`` begin with ``value`` as its bias."""
     nn.init.constant_(needed(convolution.bias, "bias"), value)

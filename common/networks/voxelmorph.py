@@ -10,7 +10,7 @@ from ..interfaces import Deformation, needed
 from ..sizes import larger, smaller
 from ..spatial import integrate, resize_field, resize_map
 from .companions import LOG_VARIANCE_RANGE
-from .unet import CONV, UNet, flow_head, set_bias
+from .unet import CONV, UNet, flow_head, layers, set_bias
 
 FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
@@ -60,15 +60,12 @@ class VoxelMorph(nn.Module):
             self.spread = self._spread_head(1 if uncertainty == "displacement" else spatial_dims)
 
     def _spread_head(self, channels: int) -> nn.Sequential:
-        layers: list[nn.Module] = []
         width = self.backbone.out_channels
-        for narrower in (width // 2, width // 4):
-            layers += [CONV[self.spatial_dims](width, narrower, kernel_size=3, padding=1), nn.LeakyReLU(0.2)]
-            width = narrower
-        last = CONV[self.spatial_dims](width, channels, kernel_size=3, padding=1)
+        first = layers(self.spatial_dims, width, width // 2, width // 4)
+        last = CONV[self.spatial_dims](width // 4, channels, kernel_size=3, padding=1)
         nn.init.normal_(last.weight, std=1e-5)
         set_bias(last, FIRST_LOG_VARIANCE)
-        return nn.Sequential(*layers, last)
+        return nn.Sequential(*first, last)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Deformation:
         """The deformation of two images (B, 1, *spatial) of any equal size; ``dvf`` is at half resolution."""
@@ -83,23 +80,38 @@ class VoxelMorph(nn.Module):
                 return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
             # an axis of two voxels stays: on a single one no motion along it could be told
             dvf = resize_field(field, [larger((n + 1) // 2, smaller(n, 2)) for n in size])
-            return self._integrated(dvf, log_variance, size, features)
+            drawn = None
+            if log_variance is not None and self.uncertainty == "velocity":
+                log_variance = resize_map(log_variance, list(dvf.shape[2:]))
+                drawn = draw(dvf, log_variance) if self.training else None
+            return self._integrated(dvf, log_variance, size, features, drawn)
 
     def reverse(self, moving: Tensor, fixed: Tensor, deformation: Deformation) -> Deformation:
-        """The way back: the flow of the opposite velocity, or the network on the swapped pair without one."""
+        """The way back: the flow of the opposite velocity, or the network on the swapped pair without one.
+
+        Where a velocity was drawn, the opposite of that draw: the way back is then the inverse of the way there.
+        """
         if deformation.dvf is None:
             return self(fixed, moving)
         size, features = list(fixed.shape[2:]), needed(deformation.features, "features")
-        return self._integrated(-deformation.dvf, deformation.log_variance, size, features)
+        drawn = None if deformation.drawn is None else -deformation.drawn
+        return self._integrated(-deformation.dvf, deformation.log_variance, size, features, drawn)
 
-    def _integrated(self, dvf: Tensor, log_variance: Tensor | None, size: list[int], features: Tensor) -> Deformation:
-        drawn = dvf
-        if log_variance is not None and self.uncertainty == "velocity":
-            log_variance = resize_map(log_variance, list(dvf.shape[2:]))
-            if self.training:
-                drawn = dvf + torch.randn_like(dvf) * torch.exp(0.5 * log_variance)
-        ddf = resize_field(integrate(drawn, self.integration_steps), size)
-        return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features)
+    def _integrated(
+        self,
+        dvf: Tensor,
+        log_variance: Tensor | None,
+        size: list[int],
+        features: Tensor,
+        drawn: Tensor | None = None,
+    ) -> Deformation:
+        ddf = resize_field(integrate(dvf if drawn is None else drawn, self.integration_steps), size)
+        return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features, drawn=drawn)
+
+
+def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """A sample of the normal distribution of ``mean`` and ``log_variance``, with gradients to both."""
+    return mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
 
 
 def he_normal(module: nn.Module) -> None:

@@ -231,8 +231,20 @@ def test_both_directions_keep_what_an_architecture_does_not_have_absent() -> Non
     pair = Pair(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4))
     there, back = Deformation(torch.zeros(1, 2, 4, 4)), Deformation(torch.ones(1, 2, 4, 4))
     doubled, deformation = both_directions(pair, there, back)
-    assert doubled.moving_label is None and doubled.mask is None and deformation.dvf is None
+    assert doubled.moving_label is None and doubled.mask is None
+    assert deformation.dvf is None and deformation.drawn is None
     assert deformation.ddf.shape == (2, 2, 4, 4)
+
+
+def test_both_directions_join_all_that_both_have() -> None:
+    pair = Pair(torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4))
+    fields = ("ddf", "dvf", "log_variance", "features", "drawn")
+    ways = [Deformation(**{name: torch.full((1, 2, 4, 4), value) for name in fields}, stride=2) for value in (1.0, 2.0)]
+    ways[0] = ways[0]._replace(auxiliary={"noise": torch.tensor(3.0)})
+    _, deformation = both_directions(pair, *ways)
+    for name in fields:
+        assert torch.equal(getattr(deformation, name)[:, 0, 0, 0], torch.tensor([1.0, 2.0])), name
+    assert deformation.stride == 2 and deformation.auxiliary == ways[0].auxiliary and deformation.warped is None
 
 
 def test_a_companion_works_with_both_directions(make_trainer: MakeTrainer) -> None:

@@ -167,15 +167,31 @@ def test_the_displacement_is_left_to_the_objective_to_draw() -> None:
     assert torch.equal(network(*pair).ddf, plain(*pair).ddf)
 
 
-def test_the_way_back_of_a_velocity_is_drawn_too_and_is_the_inverse_of_the_mean() -> None:
-    network, pair = uncertain_network(2, uncertainty="velocity"), images((24, 28))
+@pytest.mark.parametrize("training", [True, False])
+def test_the_way_back_of_a_velocity_is_the_opposite_of_what_was_drawn(training: bool) -> None:
+    network, pair = uncertain_network(2, uncertainty="velocity").train(training), images((24, 28))
     forward = network(*pair)
-    drawn = [network.reverse(*pair, forward) for _ in range(2)]
-    assert torch.equal(drawn[0].dvf, -forward.dvf)
-    assert not torch.equal(drawn[0].ddf, drawn[1].ddf)
-    mean = network.eval()(*pair)
-    inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
-    assert compose(mean.ddf, network.reverse(*pair, mean).ddf)[inner].abs().mean() < 0.05
+    backward = network.reverse(*pair, forward)
+    assert torch.equal(backward.dvf, -forward.dvf) and torch.equal(backward.log_variance, forward.log_variance)
+    assert torch.equal(network.reverse(*pair, forward).ddf, backward.ddf)  # draws nothing of its own
+    assert (forward.drawn is not None) == (backward.drawn is not None) == training
+    if training:
+        assert torch.equal(backward.drawn, -forward.drawn)
+
+
+@pytest.mark.parametrize("size", [(32, 41), (16, 19, 24)])
+def test_the_way_back_of_a_drawn_velocity_is_the_inverse(
+    size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, pair = moving_network(len(size), uncertainty="velocity"), images(size)
+    nn.init.constant_(network.spread[-1].bias, -1.0)  # a standard deviation of 0.6, fine voxels of 1.2
+    monkeypatch.setattr(torch, "randn_like", torch.ones_like)  # smooth, so that its flow has an inverse on the grid
+    with torch.no_grad():
+        forward = network(*pair)
+        backward, mean = network.reverse(*pair, forward), network.eval()(*pair)
+    inner = (slice(None), slice(None), *[slice(4, -4)] * len(size))
+    assert (forward.ddf - mean.ddf)[inner].abs().mean() > 1
+    assert compose(forward.ddf, backward.ddf)[inner].abs().mean() < 0.05
 
 
 def test_a_drawn_velocity_has_the_predicted_variance() -> None:
