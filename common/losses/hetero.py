@@ -15,6 +15,7 @@ TINY = 1e-6  # keeps the logarithm of a black voxel finite
 class HeteroObjective(Objective):
     """Weight each voxel's squared residual by how far its signal stands above the predicted noise.
 
+    The signal is the fixed image, so the weight changes with the field only as far as the predicted variance does.
     The displacement estimator minimises Eq. 4, the variance estimator the beta-NLL of Eq. 5; neither
     trains the other.
 
@@ -44,11 +45,12 @@ class HeteroObjective(Objective):
         return warped if self.formulation == "released" else warped.detach(), pair.fixed
 
     def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor | None:
-        """``sigmoid((warped^2 / sigma^2)^gamma)`` of Eq. 4, in logarithms: finite for any variance."""
+        """``sigmoid((fixed / sigma)^(2 gamma))`` of Eq. 4, in logarithms: finite for any variance."""
         log_variance = needed(predicted, "log variance")
+        log_signal = torch.log(pair.fixed.abs() + TINY)
         if self.formulation == "released":
-            return torch.sigmoid(rescaled(self._power(torch.log(pair.fixed.abs() + TINY) - log_variance)))
-        return torch.sigmoid(self._power(2 * torch.log(deformation.observed.abs() + TINY) - log_variance))
+            return torch.sigmoid(rescaled(self._power(log_signal - log_variance)))
+        return torch.sigmoid(self._power(2 * log_signal - log_variance))
 
     def _power(self, log_ratio: Tensor) -> Tensor:
         return torch.exp(self.gamma * log_ratio.detach())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from common.errors import InputError
 from common.interfaces import Deformation, Pair
-from common.losses import HeteroObjective, MSEObjective
+from common.losses import HeteroDispObjective, HeteroObjective, MSEObjective
 
 SIGMOID_1 = 0.7310585786300049
 
@@ -39,16 +40,41 @@ def test_without_a_map_it_is_mse(observed: Callable) -> None:
 
 @pytest.mark.parametrize("gamma", [0.25, 0.5, 1.0])
 def test_weight_of_unit_variance_by_hand(gamma: float) -> None:
-    pair, deformation = one_row([0.0, 0.0, 0.0], [0.25, 0.5, 1.0])
+    pair, deformation = one_row([0.25, 0.5, 1.0], [0.0, 0.0, 0.0])
     weight = HeteroObjective(gamma=gamma).weight(pair, deformation, torch.zeros(1, 1, 1, 3)).flatten()
     assert torch.allclose(weight, sigmoid(0.25 ** (2 * gamma), 0.5 ** (2 * gamma), 1.0), atol=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.25, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("kind", [HeteroObjective, HeteroDispObjective])
+def test_weight_is_the_sigmoid_of_the_fixed_images_signal_to_noise(
+    kind: type[HeteroObjective], gamma: float, observed: Callable
+) -> None:
+    pair, deformation = observed(HeteroObjective())
+    log_variance = 2 * torch.randn_like(pair.fixed) - 3
+    fixed, sigma = pair.fixed.double().numpy(), np.sqrt(np.exp(log_variance.double().numpy()))
+    expected = 1 / (1 + np.exp(-((fixed / sigma) ** (2 * gamma))))
+    weight = kind(gamma=gamma).weight(pair, deformation, log_variance)
+    assert weight.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("formulation", ["paper", "released"])
+def test_weight_does_not_depend_on_the_warped_image(formulation: str, observed: Callable) -> None:
+    objective = HeteroObjective(formulation=formulation)
+    pair, deformation = observed(objective)
+    log_variance = torch.randn_like(pair.fixed)
+    other = pair._replace(moving=1 - pair.moving), deformation._replace(warped=torch.rand_like(pair.fixed))
+    weights = [objective.weight(*case, log_variance) for case in ((pair, deformation), other)]
+    assert torch.equal(*weights)
+    brighter = pair._replace(fixed=pair.fixed + 0.1)
+    assert not torch.equal(objective.weight(brighter, deformation, log_variance), weights[0])
+
+
 def test_weighted_loss_by_hand() -> None:
-    pair, deformation = one_row([0.5, 0.5], [0.4, 0.8])
+    pair, deformation = one_row([0.4, 0.8], [0.5, 0.5])
     log_variance = torch.tensor([0.01, 0.04]).log().view(1, 1, 1, 2)
     terms = HeteroObjective(smooth_weight=0.0, gamma=0.5).displacement_loss(pair, deformation, log_variance)
-    weights = sigmoid(0.4 / 0.1, 0.8 / 0.2)  # (W^2 / sigma^2)^(1/2)
+    weights = sigmoid(0.4 / 0.1, 0.8 / 0.2)  # (F^2 / sigma^2)^(1/2)
     assert terms["data"].item() == pytest.approx((weights * torch.tensor([0.01, 0.09])).mean().item(), rel=1e-4)
 
 
