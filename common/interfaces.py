@@ -39,6 +39,7 @@ class Deformation(NamedTuple):
         features: whatever a further head may use.
         auxiliary: the architecture's own loss terms by name (a diffusion loss, say), added to any objective.
         warped: ``moving`` under ``ddf`` (B, 1, *spatial), once an objective has observed the pair.
+        directions: how many directions of registration the batch holds, one after another, in equal parts.
     """
 
     ddf: Tensor
@@ -48,6 +49,7 @@ class Deformation(NamedTuple):
     features: Tensor | None = None
     auxiliary: dict[str, Tensor] | None = None
     warped: Tensor | None = None
+    directions: int = 1
 
     @property
     def regularised(self) -> Tensor:

@@ -24,8 +24,9 @@ class HeteroObjective(Objective):
         gamma: trust in the predicted variance; 0 is plain mean squared error up to the factor sigmoid(1).
         beta: how much beta-NLL undoes the inverse-variance weighting (Seitzer et al., 2022).
         formulation: "paper" is Eq. 4 and 5; "released" is what the authors' code computes instead: the weight
-            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes of the whole batch, and a variance loss
-            that reaches the displacement estimator through the warped image that the variance estimator sees.
+            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes over the batch of one direction, and a
+            variance loss that reaches the displacement estimator through the warped image, which the variance
+            estimator sees.
 
     Raises:
         InputError: for an unknown formulation.
@@ -49,7 +50,8 @@ class HeteroObjective(Objective):
         log_variance = needed(predicted, "log variance")
         log_signal = torch.log(pair.fixed.abs() + TINY)
         if self.formulation == "released":
-            return torch.sigmoid(rescaled(self._power(log_signal - log_variance)))
+            ratios = self._power(log_signal - log_variance).chunk(deformation.directions)
+            return torch.sigmoid(torch.cat([rescaled(ratio) for ratio in ratios]))
         return torch.sigmoid(self._power(2 * log_signal - log_variance))
 
     def _power(self, log_ratio: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from common.engines.directions import both_directions
 from common.errors import InputError
 from common.interfaces import Deformation, Pair
 from common.losses import HeteroDispObjective, HeteroObjective, MSEObjective
@@ -120,6 +121,20 @@ def test_released_weight_lies_between_a_half_and_sigmoid_of_one(observed: Callab
     weight = objective.weight(pair, deformation, torch.randn_like(pair.fixed))
     assert weight.min().item() == pytest.approx(0.5)
     assert weight.max().item() == pytest.approx(SIGMOID_1)
+
+
+@pytest.mark.parametrize("formulation", ["paper", "released"])
+def test_weight_of_a_direction_is_its_own(formulation: str, observed: Callable) -> None:
+    objective = HeteroObjective(formulation=formulation)
+    pair, there = observed(objective)
+    back = Deformation(-there.ddf)
+    doubled, both = both_directions(pair, there, back)
+    log_variance = torch.randn_like(doubled.fixed)
+    directions = [(pair, there), (pair.swapped(), back)]
+    apart = [objective.weight(*each, part) for each, part in zip(directions, log_variance.chunk(2))]
+    assert torch.allclose(objective.weight(doubled, both, log_variance), torch.cat(apart))
+    joined = objective.weight(doubled, both._replace(directions=1), log_variance)
+    assert torch.allclose(joined, torch.cat(apart)) == (formulation == "paper")
 
 
 @pytest.mark.parametrize("formulation", ["paper", "released"])
