@@ -49,6 +49,34 @@ def test_companion_loss_by_hand() -> None:
     assert terms["loss"].item() == pytest.approx(scored + 0.2 * regular + 3.0 * 0.5 * variation, rel=1e-5)
 
 
+def test_losses_are_of_the_voxels_in_the_mask(observed: Callable) -> None:
+    torch.manual_seed(0)
+    mask = (torch.rand(2, 1, 10, 12) > 0.4).float()
+    pair, deformation = observed(AdaCSObjective(), mask=mask)
+    pair, score = pair._replace(fixed=pair.fixed + 5 * (1 - mask)), torch.rand_like(mask)
+    squared = ((pair.fixed - deformation.warped.detach()) ** 2)[mask > 0].double()
+    inside = score[mask > 0].double()
+    objective = AdaCSObjective(alpha=0.2, beta=3.0)
+    data = objective.displacement_loss(pair, deformation, score)["data"]
+    terms = objective.companion_loss(pair, deformation, score)
+    scored, regular = (inside * squared).mean().item(), ((1 - inside) ** 2).mean().item()
+    momentum = 0.01 * math.cos(math.pi / 2 * squared.mean().item())
+    assert data.item() == pytest.approx(scored, rel=1e-5)
+    assert terms["momentum"].item() == pytest.approx(momentum, rel=1e-5)
+    differences = [(score.double().diff(dim=axis) ** 2).mean().item() for axis in (2, 3)]  # of the whole map
+    loss = scored + 0.2 * regular + 3 * momentum * sum(differences) / 2
+    assert terms["loss"].item() == pytest.approx(loss, rel=1e-5)
+
+
+def test_released_momentum_is_of_the_voxels_in_the_mask() -> None:
+    objective, (pair, deformation) = AdaCSObjective(formulation="released"), constant_residual(0.002)
+    mask = torch.ones_like(pair.fixed)
+    mask[..., 2:] = 0
+    deformation = deformation._replace(warped=deformation.warped + 1 - mask)
+    objective.displacement_loss(pair._replace(mask=mask), deformation)
+    assert objective.momentum.item() == pytest.approx(math.cos(3.14 * 50 * 0.002), abs=1e-4)
+
+
 def test_the_best_constant_score_balances_residual_and_pull() -> None:
     pair, deformation = constant_residual(0.02)
     score = torch.full((1, 1, 4, 4), 1 - 0.02 / (2 * 0.05), requires_grad=True)
