@@ -41,6 +41,7 @@ class Deformation(NamedTuple):
         warped: ``moving`` under ``ddf`` (B, 1, *spatial), once an objective has observed the pair.
         drawn: the sample of the velocity (B, D, *coarse) that ``ddf`` integrates in place of ``dvf``, its mean, where
             one was drawn.
+        directions: how many directions of registration the batch holds, one after another, in equal parts.
     """
 
     ddf: Tensor
@@ -51,6 +52,7 @@ class Deformation(NamedTuple):
     auxiliary: dict[str, Tensor] | None = None
     warped: Tensor | None = None
     drawn: Tensor | None = None
+    directions: int = 1
 
     @property
     def regularised(self) -> Tensor:

@@ -11,7 +11,8 @@ from ..interfaces import Deformation, Pair
 def both_directions(pair: Pair, forward: Deformation, backward: Deformation) -> tuple[Pair, Deformation]:
     """The batch and its deformation, followed by the swapped batch and the way back.
 
-    A mean over the doubled batch is the mean of the two directions' means, so objectives need not know.
+    A mean over the doubled batch is the mean of the two directions' means, so an objective need not know, unless it
+    looks at a batch in another way: ``directions`` tells it.
     """
     doubled = Pair(*map(_joined, pair, pair.swapped()))
     return doubled, Deformation(
@@ -22,6 +23,7 @@ def both_directions(pair: Pair, forward: Deformation, backward: Deformation) -> 
         features=_joined(forward.features, backward.features),
         auxiliary=forward.auxiliary,
         drawn=_joined(forward.drawn, backward.drawn),
+        directions=2,
     )
 
 

@@ -26,10 +26,13 @@ class AdaCSObjective(Objective):
         decay: of the momentum that scales the total variation (Eq. 7).
         constant_momentum: hold that scale at this value instead (the ablation with a constant beta).
         inputs: how many images the score looks at: 1 (fixed, the method) or 2 (warped and fixed, an ablation).
-        formulation: "paper" is Eq. 5 to 7. "released" is what the authors' code computes instead:
-            b = cos(3.14 * 50 * mu) of half the score-weighted residual, a decay that grows with the epoch,
-            and a data term that counts twice for the displacement estimator, since the scoring step is
-            not detached from it.
+        formulation: "paper" is Eq. 5 to 7. "released" is what the authors' code computes instead: in every
+            displacement step, those of the warm-up too, the momentum follows b = cos(3.14 * 50 * mu) with a
+            decay that grows with the epoch; and the data term counts twice for the displacement estimator, since
+            the scoring step is not detached from it. mu is the running mean over the epoch of the score-weighted
+            data loss divided by the number of directions: of two, each enters halved and by itself. Not
+            reproduced: in the scoring-only warm-up the authors' code piles up the displacement estimator's
+            gradients over some 2000 backward passes without zeroing them.
 
     Raises:
         InputError: for an unknown formulation or number of inputs.
@@ -37,6 +40,8 @@ class AdaCSObjective(Objective):
 
     companion_map = "score"
     momentum: Tensor
+    mu: Tensor
+    steps: Tensor
 
     def __init__(
         self,
@@ -53,11 +58,15 @@ class AdaCSObjective(Objective):
             raise InputError(f"inputs is {inputs}: a score looks at 1 image (fixed) or at 2 (warped and fixed).")
         self.alpha, self.beta, self.decay, self.inputs = alpha, beta, decay, inputs
         self.constant_momentum, self.formulation, self.epoch = constant_momentum, check_formulation(formulation), 1
-        self.register_buffer("momentum", torch.zeros(()))
+        for name in ("momentum", "mu", "steps") if self.formulation == "released" else ("momentum",):
+            self.register_buffer(name, torch.zeros(()))
 
     def start_epoch(self, epoch: int) -> None:
-        """The released decay depends on the epoch; it counts from 0 there, so that the first target is taken whole."""
+        """The released decay depends on the epoch, and its mu is a mean over the epoch."""
         self.epoch = epoch
+        if self.formulation == "released":
+            self.mu.zero_()
+            self.steps.zero_()
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
         """The scoring estimator looks at the fixed image alone, or also at the warped one as at an observation."""
@@ -68,10 +77,12 @@ class AdaCSObjective(Objective):
         return needed(score, "score").detach()
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, score: Tensor | None = None) -> Terms:
-        """Eq. 2; with a data term that counts twice as released."""
+        """Eq. 2; as released, also a step of the momentum, and with a score a data term that counts twice."""
         terms = super().displacement_loss(pair, deformation, score)
-        if score is not None and self.formulation == "released":
-            terms["loss"] = terms["loss"] + terms["data"]
+        if self.formulation == "released":
+            self._follow_released(terms["data"].detach() / deformation.directions)
+            if score is not None:
+                terms["loss"] = terms["loss"] + terms["data"]
         return terms
 
     def companion_loss(self, pair: Pair, deformation: Deformation, score: Tensor) -> Terms:
@@ -80,20 +91,26 @@ class AdaCSObjective(Objective):
         scored = masked_mean(score * residual, pair.mask)
         regular = masked_mean((1 - score).square(), pair.mask)
         variation = mean_squared_difference(score)
-        momentum = self._update_momentum(residual, score.detach(), pair.mask)
+        momentum = self._momentum_of(residual, pair.mask)
         loss = scored + self.alpha * regular + self.beta * momentum * variation
         terms = {"loss": loss, "scored": scored, "regular": regular, "variation": variation}
         return {**terms, "momentum": momentum, "score": score.detach().mean()}
 
-    def _update_momentum(self, residual: Tensor, score: Tensor, mask: Tensor | None) -> Tensor:
-        """Eq. 5 to 7, one step; the same on every process."""
+    def _momentum_of(self, residual: Tensor, mask: Tensor | None) -> Tensor:
+        """What scales the total variation in this step: m after one step of Eq. 5 to 7, or as it was released."""
         if self.constant_momentum is not None:
             return torch.full_like(self.momentum, self.constant_momentum)
-        if self.formulation == "released":
-            mu = 0.5 * mean_over_processes(masked_mean(score * residual, mask))
-            target, decay = torch.cos(3.14 * 50 * mu), min(1 - 1 / self.epoch, 0.99)
-        else:
+        if self.formulation == "paper":
             mu = mean_over_processes(masked_mean(residual, mask))
-            target, decay = torch.cos(math.pi / 2 * mu), self.decay
-        self.momentum.mul_(decay).add_((1 - decay) * target)
+            self._follow(torch.cos(math.pi / 2 * mu), self.decay)
         return self.momentum.clone()
+
+    def _follow_released(self, data: Tensor) -> None:
+        """The released momentum, one step; its epochs count from 0, so that the first one's target is taken whole."""
+        self.steps += 1
+        self.mu += (mean_over_processes(data) - self.mu) / self.steps
+        self._follow(torch.cos(3.14 * 50 * self.mu), min(1 - 1 / self.epoch, 0.99))
+
+    def _follow(self, target: Tensor, decay: float) -> None:
+        """Eq. 7; the same on every process, as its target is."""
+        self.momentum.mul_(decay).add_((1 - decay) * target)

@@ -15,6 +15,7 @@ TINY = 1e-6  # keeps the logarithm of a black voxel finite
 class HeteroObjective(Objective):
     """Weight each voxel's squared residual by how far its signal stands above the predicted noise.
 
+    The signal is the fixed image, so the weight changes with the field only as far as the predicted variance does.
     The displacement estimator minimises Eq. 4, the variance estimator the beta-NLL of Eq. 5; neither
     trains the other.
 
@@ -23,8 +24,9 @@ class HeteroObjective(Objective):
         gamma: trust in the predicted variance; 0 is plain mean squared error up to the factor sigmoid(1).
         beta: how much beta-NLL undoes the inverse-variance weighting (Seitzer et al., 2022).
         formulation: "paper" is Eq. 4 and 5; "released" is what the authors' code computes instead: the weight
-            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes of the whole batch, and a variance loss
-            that reaches the displacement estimator through the warped image that the variance estimator sees.
+            sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes over the batch of one direction, and a
+            variance loss that reaches the displacement estimator through the warped image, which the variance
+            estimator sees.
 
     Raises:
         InputError: for an unknown formulation.
@@ -44,11 +46,13 @@ class HeteroObjective(Objective):
         return warped if self.formulation == "released" else warped.detach(), pair.fixed
 
     def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor | None:
-        """``sigmoid((warped^2 / sigma^2)^gamma)`` of Eq. 4, in logarithms: finite for any variance."""
+        """``sigmoid((fixed / sigma)^(2 gamma))`` of Eq. 4, in logarithms: finite for any variance."""
         log_variance = needed(predicted, "log variance")
+        log_signal = torch.log(pair.fixed.abs() + TINY)
         if self.formulation == "released":
-            return torch.sigmoid(rescaled(self._power(torch.log(pair.fixed.abs() + TINY) - log_variance)))
-        return torch.sigmoid(self._power(2 * torch.log(deformation.observed.abs() + TINY) - log_variance))
+            ratios = self._power(log_signal - log_variance).chunk(deformation.directions)
+            return torch.sigmoid(torch.cat([rescaled(ratio) for ratio in ratios]))
+        return torch.sigmoid(self._power(2 * log_signal - log_variance))
 
     def _power(self, log_ratio: Tensor) -> Tensor:
         return torch.exp(self.gamma * log_ratio.detach())

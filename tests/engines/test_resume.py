@@ -25,6 +25,7 @@ MakeTrainer = Callable[..., SingleTrainer]
 EPOCHS = 4  # with warm_up [1, 1]: displacement, companion, both, both
 FILES = ("log.csv", "model.pt", "checkpoint.pt")
 BUNDLES = ("vxm_mse", "vxm_hetero", "vxm_adacs", "vxm_predictive")
+AS_RELEASED = {"formulation": "released", "bidirectional": True}  # with a momentum in the warm-up too
 RANDOM = {"vxm_predictive": {"augmentation": "image", "dropout": 0.2, "pairs_per_epoch": 7, "training_share": 0.9}}
 
 
@@ -63,17 +64,19 @@ def scramble() -> None:
     random.seed(99), np.random.seed(99), torch.manual_seed(99)
 
 
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_a_run_stopped_in_any_phase_goes_on_bit_for_bit(make_trainer: MakeTrainer, tmp_path: Path, bundle: str) -> None:
-    run = tmp_path / "run"
-    trainer = make_trainer(bundle, **settings_of(bundle))
+@pytest.mark.parametrize(("bundle", "settings"), [*((name, {}) for name in BUNDLES), ("vxm_adacs", AS_RELEASED)])
+def test_a_run_stopped_in_any_phase_goes_on_bit_for_bit(
+    make_trainer: MakeTrainer, tmp_path: Path, bundle: str, settings: dict[str, object]
+) -> None:
+    run, settings = tmp_path / "run", settings_of(bundle) | settings
+    trainer = make_trainer(bundle, **settings)
     trainer.add_event_handler(
         Events.EPOCH_COMPLETED, lambda: shutil.copytree(run, tmp_path / f"stopped{trainer.state.epoch}")
     )
     trainer.run()
     for epoch in range(1, EPOCHS):
         stopped = tmp_path / f"stopped{epoch}"
-        resumed = make_trainer(bundle, **settings_of(bundle), output_dir=str(stopped))
+        resumed = make_trainer(bundle, **settings, output_dir=str(stopped))
         scramble()
         resumed.run()
         assert_same_run(stopped, run)

@@ -49,6 +49,34 @@ def test_companion_loss_by_hand() -> None:
     assert terms["loss"].item() == pytest.approx(scored + 0.2 * regular + 3.0 * 0.5 * variation, rel=1e-5)
 
 
+def test_losses_are_of_the_voxels_in_the_mask(observed: Callable) -> None:
+    torch.manual_seed(0)
+    mask = (torch.rand(2, 1, 10, 12) > 0.4).float()
+    pair, deformation = observed(AdaCSObjective(), mask=mask)
+    pair, score = pair._replace(fixed=pair.fixed + 5 * (1 - mask)), torch.rand_like(mask)
+    squared = ((pair.fixed - deformation.warped.detach()) ** 2)[mask > 0].double()
+    inside = score[mask > 0].double()
+    objective = AdaCSObjective(alpha=0.2, beta=3.0)
+    data = objective.displacement_loss(pair, deformation, score)["data"]
+    terms = objective.companion_loss(pair, deformation, score)
+    scored, regular = (inside * squared).mean().item(), ((1 - inside) ** 2).mean().item()
+    momentum = 0.01 * math.cos(math.pi / 2 * squared.mean().item())
+    assert data.item() == pytest.approx(scored, rel=1e-5)
+    assert terms["momentum"].item() == pytest.approx(momentum, rel=1e-5)
+    differences = [(score.double().diff(dim=axis) ** 2).mean().item() for axis in (2, 3)]  # of the whole map
+    loss = scored + 0.2 * regular + 3 * momentum * sum(differences) / 2
+    assert terms["loss"].item() == pytest.approx(loss, rel=1e-5)
+
+
+def test_released_momentum_is_of_the_voxels_in_the_mask() -> None:
+    objective, (pair, deformation) = AdaCSObjective(formulation="released"), constant_residual(0.002)
+    mask = torch.ones_like(pair.fixed)
+    mask[..., 2:] = 0
+    deformation = deformation._replace(warped=deformation.warped + 1 - mask)
+    objective.displacement_loss(pair._replace(mask=mask), deformation)
+    assert objective.momentum.item() == pytest.approx(math.cos(3.14 * 50 * 0.002), abs=1e-4)
+
+
 def test_the_best_constant_score_balances_residual_and_pull() -> None:
     pair, deformation = constant_residual(0.02)
     score = torch.full((1, 1, 4, 4), 1 - 0.02 / (2 * 0.05), requires_grad=True)
@@ -78,27 +106,60 @@ def test_momentum_starts_at_zero_and_follows_equation_7() -> None:
     assert objective.momentum.item() == pytest.approx(expected[-1], abs=1e-6)
 
 
-def test_momentum_ignores_the_score_in_the_paper_and_uses_it_as_released() -> None:
+def test_momentum_of_the_paper_ignores_the_score_and_the_displacement_step() -> None:
     assert momenta(AdaCSObjective(), [0.3], score=0.5) == momenta(AdaCSObjective(), [0.3], score=1.0)
-    released = [AdaCSObjective(formulation="released") for _ in range(2)]
-    assert momenta(released[0], [0.003], score=0.5) != momenta(released[1], [0.003], score=1.0)
+    objective, (pair, deformation) = AdaCSObjective(), constant_residual(0.3)
+    for score in (None, torch.ones_like(pair.fixed)):
+        objective.displacement_loss(pair, deformation, score)
+    assert objective.momentum == 0
 
 
-def test_released_momentum_by_hand() -> None:
-    residuals, expected, m = [0.002, 0.004, 0.01], [], 0.0
-    for epoch, residual in enumerate(residuals, start=1):
-        decay = min(1 - 1 / epoch, 0.99)
-        m = decay * m + (1 - decay) * math.cos(3.14 * 50 * 0.5 * 0.8 * residual)
-        expected.append(m)
-    assert momenta(AdaCSObjective(formulation="released"), residuals, score=0.8) == pytest.approx(expected, abs=1e-5)
+# epochs of the phases displacement, companion, both and both: the squared residual and the score of each step
+RELEASED = [[(0.002, None), (0.006, None)], [(0.004, 0.5)], [(0.004, 0.5), (0.001, 1.0)], [(0.01, 0.8)]]
 
 
-def test_released_decay_ends_at_099() -> None:
-    objective = AdaCSObjective(formulation="released")
-    objective.start_epoch(500)
-    pair, deformation = constant_residual(0.0)
-    objective.companion_loss(pair, deformation, torch.ones_like(pair.fixed))
-    assert objective.momentum.item() == pytest.approx(0.01)
+def released_momenta(directions: int, objective: AdaCSObjective) -> list[float]:
+    """The momentum after each step of `RELEASED`; of two directions, one has a residual twice as large, one none."""
+    found = []
+    for number, epoch in enumerate(RELEASED, start=1):
+        objective.start_epoch(number)
+        for residual, score in epoch:
+            cases = [constant_residual(value) for value in ([residual] if directions == 1 else [2 * residual, 0.0])]
+            pair = Pair(*(torch.cat([case[0][k] for case in cases]) for k in range(2)))
+            fields, warped = (torch.cat([getattr(case[1], name) for case in cases]) for name in ("ddf", "warped"))
+            deformation = Deformation(fields, warped=warped, directions=directions)
+            predicted = None if score is None else torch.full_like(pair.fixed, score)
+            if number != 2:
+                objective.displacement_loss(pair, deformation, predicted)
+            if predicted is not None:
+                terms = objective.companion_loss(pair, deformation, predicted)
+                assert terms["momentum"] == objective.momentum
+            found.append(objective.momentum.item())
+    return found
+
+
+@pytest.mark.parametrize(("directions", "share"), [(1, 1.0), (2, 0.5)])
+def test_released_momentum_by_hand(directions: int, share: float) -> None:
+    def target(*losses: float) -> float:
+        return math.cos(3.14 * 50 * share * sum(losses) / len(losses))
+
+    first = target(0.002, 0.006)  # a decay of 0
+    third = [2 / 3 * first + 1 / 3 * target(0.002)]
+    third.append(2 / 3 * third[0] + 1 / 3 * target(0.002, 0.001))
+    last = 0.75 * third[1] + 0.25 * target(0.008)
+    found = released_momenta(directions, AdaCSObjective(formulation="released"))
+    assert found == pytest.approx([target(0.002), first, first, *third, last], abs=1e-4)
+
+
+def test_released_momentum_is_near_one_after_the_warm_up() -> None:
+    objective, (pair, deformation) = AdaCSObjective(formulation="released"), constant_residual(0.001)
+    for epoch in range(1, 21):
+        objective.start_epoch(epoch)
+        objective.displacement_loss(pair, deformation)
+    assert objective.momentum.item() == pytest.approx(math.cos(0.157), abs=1e-4)
+    objective.start_epoch(500)  # a decay of 0.99
+    objective.displacement_loss(*constant_residual(0.02))
+    assert objective.momentum.item() == pytest.approx(0.99 * math.cos(0.157) + 0.01 * math.cos(3.14), abs=1e-4)
 
 
 def test_released_data_term_counts_twice(observed: Callable) -> None:
@@ -120,6 +181,22 @@ def test_momentum_is_part_of_the_state() -> None:
     momenta(first, [0.1, 0.2])
     second.load_state_dict(first.state_dict())
     assert momenta(first, [0.3]) == momenta(second, [0.3])
+
+
+def test_released_momentum_goes_on_within_an_epoch() -> None:
+    first, second = (AdaCSObjective(formulation="released") for _ in range(2))
+    released_momenta(1, first)
+    second.load_state_dict(first.state_dict())
+    second.epoch = first.epoch
+    for objective in (first, second):
+        objective.displacement_loss(*constant_residual(0.003))
+    assert first.mu.item() == pytest.approx((0.008 + 0.003) / 2, rel=1e-4)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name])
+
+
+def test_of_the_paper_the_state_is_the_momentum_alone() -> None:
+    assert list(AdaCSObjective().state_dict()) == ["momentum"]
 
 
 @pytest.mark.parametrize("formulation", ["paper", "released"])

@@ -71,6 +71,19 @@ def test_the_published_threshold_dilates_and_the_standard_one_does_not():
     assert scores["published/hd"] == 1
 
 
+@pytest.mark.parametrize("share", [0.1, 0.001])
+def test_any_share_of_a_pixel_counts_in_the_published_protocol(share):
+    moving = np.zeros((12, 14), dtype=np.uint8)
+    moving[4:8, 4:8] = 2
+    field = shift(moving, share, 0)
+    warped = warp_mask(moving, field)
+    assert warped[3, 4:8] == pytest.approx(share, rel=1e-3) and warped[7, 4:8] == pytest.approx(1 - share)
+    scores = evaluate_pair(moving, moving, field, [2])
+    assert scores["published/dsc"] == pytest.approx(100 * 8 / 9)  # 16 pixels and 20, of which 16 are shared
+    assert scores["published/asd"] == pytest.approx(2 / 12)  # of 12 border pixels the two inside the longer square
+    assert scores["standard/dsc"] == 100
+
+
 def test_half_of_a_pixel_counts_in_the_standard_protocol():
     moving = np.zeros((12, 12), dtype=np.uint8)
     moving[4:8, 4:8] = 2

@@ -47,7 +47,7 @@ def looks(evaluations: Sequence[Evaluation]) -> dict[str, Look]:
 def weight(evaluation: Evaluation, view: Example) -> np.ndarray | None:
     """Return the weight (H, W), 0 to 1, that the method's loss gives each squared residual; None if all are equal.
 
-    hetero: Eq. 4 of Zhang et al. 2024, sigmoid((warped^2 / sigma^2)^gamma); AdaCS: the score itself; NLL and beta-NLL:
+    hetero: Eq. 4 of Zhang et al. 2024, sigmoid((fixed^2 / sigma^2)^gamma); AdaCS: the score itself; NLL and beta-NLL:
     1 / sigma^2 and 1 / sigma, as shares of their largest.
     """
     if view.uncertainty is None:
@@ -57,7 +57,7 @@ def weight(evaluation: Evaluation, view: Example) -> np.ndarray | None:
     if view.uncertainty_name != "log_variance":
         return None
     if "hetero" in evaluation.method:
-        ratio = view.warped.astype(np.float64) ** 2 * np.exp(-view.uncertainty.astype(np.float64))
+        ratio = view.fixed.astype(np.float64) ** 2 * np.exp(-view.uncertainty.astype(np.float64))
         return 1 / (1 + np.exp(-(ratio**GAMMA)))
     if evaluation.method.endswith("nll"):
         power = 0.5 if evaluation.method.startswith("beta") else 1.0

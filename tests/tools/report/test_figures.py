@@ -94,7 +94,7 @@ def test_jacobian_of_a_scaling() -> None:
 
 def test_weights(evaluation: Evaluation) -> None:
     mapped = example(
-        (1, 1), warped=np.full((1, 1), 0.3), uncertainty=np.full((1, 1), np.log(0.09)), uncertainty_name="log_variance"
+        (1, 1), fixed=np.full((1, 1), 0.3), uncertainty=np.full((1, 1), np.log(0.09)), uncertainty_name="log_variance"
     )
     # (0.09 / 0.09) ** 0.5 = 1
     assert weight(evaluation, mapped) == pytest.approx(1 / (1 + np.exp(-1)))
