@@ -32,7 +32,7 @@ def load_weights(network: Network, path: str | Path) -> Network:
     """
     check_shipped(Path(path))
     state = _network_state(read_checkpoint(Path(path)), path)
-    problem = _mismatch(network.state_dict(), state)
+    problem = mismatch(network.state_dict(), state)
     if problem:
         raise InputError(f"{path}: weights of another network: {problem}; check the bundle and its settings.")
     network.load_state_dict(state, strict=True)
@@ -125,7 +125,8 @@ def _network_state(content: object, path: str | Path) -> dict[str, Tensor]:
     return content
 
 
-def _mismatch(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None:
+def mismatch(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None:
+    """Why the state ``theirs`` does not fit a network whose state is ``ours``, for a line; None if it does."""
     missing, unexpected = [k for k in ours if k not in theirs], [k for k in theirs if k not in ours]
     shapes = [
         f"{k} is {list(theirs[k].shape)} instead of {list(ours[k].shape)}"

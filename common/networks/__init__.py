@@ -11,6 +11,7 @@ _WHERE = {
     "TransMorph": "transmorph",
     "VarianceEstimator": "companions",
     "VoxelMorph": "voxelmorph",
+    "from_transmorph": "transmorph_keys",
 }
 __all__ = sorted(_WHERE)
 __getattr__ = attributes(__name__, _WHERE)

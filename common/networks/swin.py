@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..sizes import any_moves, count_up, is_tracing, settled, smaller
-
-Size = tuple[int, ...]
+from .windows import Size, apart, forbidden_pairs, relative_positions
 
 
 class SwinEncoder(nn.Module):
@@ -26,6 +24,10 @@ class SwinEncoder(nn.Module):
     smaller than the window (at 128 x 128 the last stage of TransMorph has 4 x 4 tokens for a window of
     8 x 8) they shrink the window, but look up the relative positions of a row-wise cut of the large one,
     so that the bias of a pair of tokens is that of another pair; and they attend to padding.
+
+    Where the window does not fit, ours either shrink it to the grid, do not shift along an axis that it covers, and
+    attend to no padding; or, with ``whole_windows``, do as Swin's own code: the normalised tokens are filled up with
+    zeros to whole windows, which are attended to like any token, and every second block shifts whatever the size.
 
     Args:
         spatial_dims: 2 or 3.
@@ -37,6 +39,7 @@ class SwinEncoder(nn.Module):
         mlp_ratio: hidden channels of the perceptron over its inputs.
         drop_path: chance that the last block is left out in training; that of the others grows to it linearly.
         checkpointing: compute the blocks again on the way back instead of keeping their results.
+        whole_windows: neither shrink windows nor hide what fills them up.
     """
 
     def __init__(
@@ -51,13 +54,14 @@ class SwinEncoder(nn.Module):
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         checkpointing: bool = False,
+        whole_windows: bool = False,
     ) -> None:
         super().__init__()
         self.embed = PatchEmbed(patch, in_channels, embed, spatial_dims=spatial_dims)
         self.channels = tuple(embed * 2**stage for stage in range(len(depths)))
-        drops = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
+        drops = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
         self.stages = nn.ModuleList(
-            Stage(c, h, window, mlp_ratio, [next(drops) for _ in range(depth)], checkpointing)
+            Stage(c, h, window, mlp_ratio, [next(drops) for _ in range(depth)], checkpointing, whole_windows)
             for c, h, depth in zip(self.channels, heads, depths)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(c) for c in self.channels)
@@ -90,22 +94,27 @@ class Stage(nn.Module):
         window: tokens along each axis.
         mlp_ratio: of the perceptrons.
         drop_paths: chance of being left out, one a block.
-        checkpointing: see ``SwinEncoder``.
+        checkpointing, whole_windows: see ``SwinEncoder``.
     """
 
     def __init__(
-        self, channels: int, heads: int, window: Size, mlp_ratio: float, drop_paths: list[float], checkpointing: bool
+        self,
+        channels: int,
+        heads: int,
+        window: Size,
+        mlp_ratio: float,
+        drop_paths: list[float],
+        checkpointing: bool,
+        whole_windows: bool,
     ) -> None:
         super().__init__()
-        self.window, self.checkpointing = window, checkpointing
+        self.window, self.checkpointing, self.whole_windows = window, checkpointing, whole_windows
         self.blocks = nn.ModuleList(Block(channels, heads, window, mlp_ratio, drop) for drop in drop_paths)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, *grid, C) to tokens of the same shape."""
-        grid = tuple(x.shape[1:-1])
-        window = tuple(map(smaller, grid, self.window))
-        half = tuple(w // 2 * smaller(n - w, 1) for n, w in zip(grid, window))  # 0 where one window covers the axis
-        layouts = [(shift, self._forbidden(grid, window, shift, x)) for shift in ((0,) * len(grid), half)]
+        window, half, seen = self._windows(tuple(x.shape[1:-1]))
+        layouts = [(shift, self._forbidden(seen, window, shift, x)) for shift in ((0,) * len(seen), half)]
         for number, block in enumerate(self.blocks):
             arguments = (x, window, *layouts[number % 2])
             if self.checkpointing and not is_tracing():
@@ -113,6 +122,15 @@ class Stage(nn.Module):
             else:
                 x = block(*arguments)
         return x
+
+    def _windows(self, grid: Size) -> tuple[Size, Size, Size]:
+        """The window, the shift of every second block, and how much of the padded grid is there to be seen."""
+        if self.whole_windows:
+            half, padded = (w // 2 for w in self.window), (n + -n % w for n, w in zip(grid, self.window))
+            return self.window, tuple(half), tuple(padded)
+        window = tuple(map(smaller, grid, self.window))
+        half = (w // 2 * smaller(n - w, 1) for n, w in zip(grid, window))  # 0 where one window covers the axis
+        return window, tuple(half), grid
 
     @staticmethod
     def _forbidden(grid: Size, window: Size, shift: Size, x: Tensor) -> Tensor | None:
@@ -203,39 +221,3 @@ class WindowAttention(nn.Module):
         rows = self.positions[tuple(map(slice, window * 2))].flatten()
         n = math.prod(window)
         return F.embedding(rows, self.bias).T.view(1, self.heads, n, n)
-
-
-def relative_positions(window: Size) -> Tensor:
-    """The row of the table of biases for each two tokens of ``window``: (*window, *window)."""
-    axes = len(window)
-    rows = torch.zeros(window * 2, dtype=torch.long)
-    for axis, w in enumerate(window):
-        places = torch.arange(w)
-        here = places.view([-1 if other == axis else 1 for other in range(2 * axes)])
-        there = places.view([-1 if other == axes + axis else 1 for other in range(2 * axes)])
-        rows = rows * (2 * w - 1) + (here - there + w - 1)
-    return rows
-
-
-def forbidden_pairs(grid: Size, window: Size, shift: Size, device: torch.device) -> Tensor | None:
-    """Which tokens of a window do not belong together, (windows, n, n); None if all do.
-
-    Rolling the grid by ``-shift`` brings its two ends together in one window, and padding it to whole windows adds
-    tokens without content.
-    """
-    if not any(shift) and not any(n % w for n, w in zip(grid, window)):
-        return None
-    return apart([torch.arange(n + -n % w, device=device) for n, w in zip(grid, window)], grid, window, shift)
-
-
-def apart(places: list[Tensor], grid: Size, window: Size, shift: Size) -> Tensor:
-    """``forbidden_pairs`` wherever the ``places`` are, 0, 1, ... along each axis of the padded grid."""
-    along = []
-    for axis, (here, n, w, s) in enumerate(zip(places, grid, window, shift)):
-        padded = n + -n % w
-        before = here + s
-        region = (before >= padded).long() + 2 * (before % padded >= n)
-        along.append(region.view([-1 if other == axis else 1 for other in range(len(grid))]))
-    regions = reduce(lambda regions, region: regions * 4 + region, along)
-    regions = window_partition(regions[None, ..., None], window)
-    return regions != regions.transpose(1, 2)

@@ -31,6 +31,7 @@ class Variant(NamedTuple):
         depths, heads: blocks and attention heads of each stage.
         mlp_ratio: hidden channels of the perceptrons over their inputs.
         drop_path: chance that the last block is left out in training.
+        as_released: windows and pooling as in the authors' code, for weights trained by it.
     """
 
     embed: int
@@ -40,10 +41,11 @@ class Variant(NamedTuple):
     heads: tuple[int, ...]
     mlp_ratio: float = 4.0
     drop_path: float = 0.3
+    as_released: bool = False
 
 
 VARIANTS = {
-    "published": Variant(96, 48, 16, depths=(2, 2, 4, 2), heads=(4, 4, 8, 8)),
+    "published": Variant(96, 48, 16, depths=(2, 2, 4, 2), heads=(4, 4, 8, 8), as_released=True),
     "small": Variant(32, 16, 16, depths=(2, 2, 4, 2), heads=(2, 2, 4, 4), drop_path=0.1),
 }
 
@@ -54,6 +56,11 @@ class TransMorph(nn.Module):
     Windows have 64 tokens whatever the number of dimensions: 8 x 8 as published in 2D, 4 x 4 x 4 in 3D. Attention
     then costs the same for each token, and 16 voxels a side, growing to 128 at the coarsest stage, exceed any motion
     between two phases of an organ. (The published 5 x 6 x 7 were made to divide the one size of brain images.)
+
+    "published" is the authors' network to the letter, for weights trained by their code (``from_transmorph``): windows
+    stay whole whatever the grid (``SwinEncoder``), and the skip at half resolution is pooled over 3 voxels, stride 2,
+    the zeros around the image counted. "small" pools over 2, and its windows shrink to small grids, so that nothing is
+    computed for tokens, or depends on them, that only fill up a window.
 
     Args:
         spatial_dims: 2 or 3.
@@ -85,7 +92,9 @@ class TransMorph(nn.Module):
             mlp_ratio=size.mlp_ratio,
             drop_path=size.drop_path,
             checkpointing=checkpointing,
+            whole_windows=size.as_released,
         )
+        self.pool = (3, 2, 1) if size.as_released else (2, 2, 0)  # kernel, stride, padding
         self.dropout = Dropout(dropout)
         self.skips = nn.ModuleList(Convolution(spatial_dims, 2, channels) for channels in (size.half, size.full))
         channels = [*reversed(self.encoder.channels), size.half, size.full]
@@ -108,7 +117,7 @@ class TransMorph(nn.Module):
         *skips, x = self.encoder(images)
         x = self.dropout(x)
         half, full = self.skips
-        skips = [full(images), half(AVERAGE[self.spatial_dims](images, 2)), *skips]
+        skips = [full(images), half(AVERAGE[self.spatial_dims](images, *self.pool)), *skips]
         for up in self.decoder:
             x = up(x, skips.pop())
         return x

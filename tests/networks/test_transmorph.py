@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
+from architectures import SIZES, assert_same, lively, saved_and_loaded
 from monai.networks.layers import DropPath
+from swin_by_hand import block_by_hand
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.networks import TransMorph
-from common.networks.swin import SwinEncoder, WindowAttention, forbidden_pairs, relative_positions
+from common.networks import RegistrationNetwork, TransMorph
+from common.networks.swin import Block, SwinEncoder, WindowAttention
 from common.networks.transmorph import VARIANTS, normalise
+from common.networks.windows import forbidden_pairs, relative_positions
+from tools.export import formats as export
 
 
-def moving_network(dims: int = 2, **options: bool) -> TransMorph:
+def moving_network(dims: int = 2, **options: Any) -> TransMorph:
     """A network whose field is not small."""
     torch.manual_seed(0)
     network = TransMorph(dims, **options).eval()
@@ -66,6 +73,115 @@ def test_blocks_are_left_out_in_training_alone_and_ever_more_often() -> None:
         assert torch.equal(network(*pair).ddf, network(*pair).ddf)
         network.train()
         assert any(not torch.equal(network(*pair).ddf, network(*pair).ddf) for _ in range(5))
+
+
+IN_SWINS_CODE = {
+    "norm1": "norm1",
+    "norm2": "norm2",
+    "attn.qkv": "attention.qkv",
+    "attn.proj": "attention.projection",
+    "mlp.fc1": "perceptron.linear1",
+    "mlp.fc2": "perceptron.linear2",
+}
+
+
+def drawn(block: Block) -> dict[str, Tensor]:
+    """The weights of ``block``, of a size at which all of them matter, named as in Swin's own code."""
+    random = torch.Generator().manual_seed(3)
+    for weight in block.parameters():
+        scale = 1.0 if weight is block.attention.bias else 0.2
+        weight.data += scale * torch.randn(weight.shape, generator=random)
+    weights = dict(block.named_parameters())
+    named = {
+        f"{theirs}.{k}": weights.get(f"{ours}.{k}")
+        for theirs, ours in IN_SWINS_CODE.items()
+        for k in ("weight", "bias")
+    }
+    return named | {"attn.relative_position_bias_table": block.attention.bias}
+
+
+@pytest.mark.parametrize(
+    ("variant", "grid", "window", "shift"),
+    [
+        ("published", (5, 9), (8, 8), (4, 4)),  # smaller than the window along rows, no multiple along columns
+        ("published", (8, 2), (8, 8), (4, 4)),
+        ("published", (2, 5, 4), (4, 4, 4), (2, 2, 2)),
+        ("small", (5, 9), (5, 8), (0, 4)),
+        ("small", (8, 2), (8, 2), (0, 0)),
+        ("small", (2, 5, 4), (2, 4, 4), (0, 2, 0)),
+    ],
+)
+@torch.no_grad()
+def test_blocks_are_those_of_swin_token_by_token(
+    variant: str, grid: tuple[int, ...], window: tuple[int, ...], shift: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    network = TransMorph(len(grid), variant).eval()
+    stage, heads = network.encoder.stages[1], VARIANTS[variant].heads[1]
+    x = torch.rand(2, *grid, network.encoder.channels[1])
+    largest, expected = {2: (8, 8), 3: (4, 4, 4)}[len(grid)], list(x)
+    for block, s in zip(stage.blocks, [(0,) * len(grid), shift]):
+        weights = drawn(block)
+        hidden = variant == "small"
+        expected = [block_by_hand(one, weights, heads, (window, largest), s, hidden) for one in expected]
+    torch.testing.assert_close(stage(x), torch.stack(expected), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("size", [(32, 64), (32, 32, 32)])
+@torch.no_grad()
+def test_the_decoder_is_interpolation_and_convolutions_of_stages_and_pooled_images(
+    variant: str, size: tuple[int, ...]
+) -> None:
+    network, pair = moving_network(len(size), variant=variant), images(size)
+    convolve, mode = {2: (F.conv2d, "bilinear"), 3: (F.conv3d, "trilinear")}[len(size)]
+    both, kernel, padding = torch.cat(pair, 1), *((3, 1) if variant == "published" else (2, 0))
+    box = torch.full((2, 1, *[kernel] * len(size)), kernel ** -float(len(size)))
+    pooled = convolve(both, box, stride=2, padding=padding, groups=2)  # zeros around the image count
+
+    def convolved(x: Tensor, module: nn.Module) -> Tensor:
+        x = convolve(x, module.convolution.weight, padding=1)
+        axes = tuple(range(2, x.dim()))
+        x = (x - x.mean(axes, keepdim=True)) / (x.var(axes, correction=0, keepdim=True) + 1e-5).sqrt()
+        return torch.where(x > 0, x, 0.01 * x)
+
+    half, full = network.skips
+    skips = [convolved(both, full), convolved(pooled, half), *network.encoder(both)]
+    x = skips.pop()
+    for up in network.decoder:
+        x = F.interpolate(x, scale_factor=2, mode=mode, align_corners=False)
+        x = convolved(convolved(torch.cat([x, skips.pop()], 1), up.first), up.second)
+    expected = convolve(x, network.flow.weight, network.flow.bias, padding=1)
+    torch.testing.assert_close(network(*pair).ddf, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def as_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small network by the rules of the published one."""
+    monkeypatch.setitem(VARIANTS, "small", VARIANTS["small"]._replace(as_released=True))
+
+
+@pytest.mark.usefixtures("as_released")
+@pytest.mark.parametrize("dims", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_script_of_whole_windows_is_for_any_size_batch_and_device(dims: int) -> None:
+    network = RegistrationNetwork(lively(TransMorph(dims))).eval()
+    script = torch.jit.script(network)
+    loaded = saved_and_loaded(script)
+    for number, size in enumerate(SIZES[dims]):
+        assert_same(loaded, network, size, batch=(1, 3)[number % 2])
+    assert "Device = prim::Constant" not in str(script.network.inlined_graph)
+    assert script.to("meta")(torch.empty(2, 2, *SIZES[dims][1], device="meta")).device.type == "meta"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_released")
+@pytest.mark.parametrize("dims", [2, 3])
+def test_onnx_of_whole_windows_is_for_any_size_and_batch(dims: int) -> None:
+    pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    network = RegistrationNetwork(lively(TransMorph(dims))).eval()
+    content, _ = export.exported(network, "onnx", {"bundle": "tsm"})
+    for number, size in enumerate(SIZES[dims]):
+        assert_same(export.onnx_run(content), network, size, (1, 3)[number % 2], tolerance=1e-4)
 
 
 @pytest.mark.parametrize("window", [(4, 3), (3, 2, 4)])
