@@ -200,8 +200,8 @@ SETTINGS: dict[str, Kind] = {
     "num_classes": whole(2, 256),
     "scoring_inputs": one_of(1, 2),
     "formulation": one_of("paper", "released"),
-    "variant": one_of("small", "published"),
-    **dict.fromkeys(("diffeomorphic", "half_resolution", "image_variance"), SWITCH),
+    "variant": one_of("small", "fast", "published"),
+    **dict.fromkeys(("diffeomorphic", "image_variance"), SWITCH),
     # of an ensemble, and of inference
     "count": or_null(COUNT),
     "passes": COUNT,

@@ -90,7 +90,7 @@ def test_run_is_training(run: Run, tmp_path: Path) -> None:
 
 
 def test_arguments_that_do_not_stand_in_the_config_can_be_set(run: Run, tmp_path: Path) -> None:
-    run(**{"network#half_resolution_decoder": "true", "train#handlers#6#resume": "no", "optimizer#weight_decay": 1e-3})
+    run(**{"network#variant": "fast", "train#handlers#6#resume": "no", "optimizer#weight_decay": 1e-3})
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert state["optimizer"]["param_groups"][0]["weight_decay"] == 1e-3
     assert state["network"]["estimator.backbone.final.0.weight"].shape[1] == 32  # without the finest skip

@@ -42,7 +42,7 @@ KEYS = {  # that a recipe must have, and that it may have
     "architectures": ("name title reference network field network_settings path smooth_factor training cost", "order"),
     "methods": (
         "name title reference what equations limits objective objective_settings trainer settings search cost",
-        "order architectures spatial_dims training extra_epochs augmentation images companion maps estimator_settings "
+        "order architectures spatial_dims training extra_epochs images companion maps estimator_settings "
         "network_settings ablations shows_weight",
     ),
 }
@@ -221,7 +221,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     values = {
         "name": name,
         "architecture": architecture,
-        "method": {"ablations": [], "augmentation": None, "images": None, **method},
+        "method": {"ablations": [], "images": None, **method},
         "settings": settings,
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
         "training": training | {"max_epochs": training["max_epochs"] + method.get("extra_epochs", 0)},

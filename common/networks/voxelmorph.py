@@ -12,6 +12,7 @@ from ..spatial import integrate, resize_field, resize_map
 from .companions import LOG_VARIANCE_RANGE
 from .unet import CONV, UNet, flow_head, layers, set_bias
 
+VARIANTS = ("published", "fast")
 FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
 
@@ -22,7 +23,7 @@ class VoxelMorph(nn.Module):
         spatial_dims: 2 or 3.
         diffeomorphic: predict a stationary velocity and integrate it, else a displacement.
         integration_steps: squarings of the integration.
-        half_resolution_decoder: stop the decoder at half resolution; several times less work, a smoother field.
+        variant: "published", or "fast": its decoder stops at half resolution, where the velocity lies anyway.
         uncertainty: also predict a log variance, of the "displacement" (one for all components, hetero, supplement)
             or of the "velocity" (one for each, Dalca et al., 2019), which is then drawn while training.
         he_init: draw the backbone's weights as He et al. (ICCV 2015) do for its activation, as the original VoxelMorph
@@ -36,7 +37,7 @@ class VoxelMorph(nn.Module):
         spatial_dims: int = 2,
         diffeomorphic: bool = True,
         integration_steps: int = 7,
-        half_resolution_decoder: bool = False,
+        variant: str = "published",
         uncertainty: str | None = None,
         he_init: bool = False,
         encoder: tuple[int, ...] = (16, 32, 32, 32),
@@ -49,9 +50,11 @@ class VoxelMorph(nn.Module):
             raise InputError(
                 f"uncertainty is {uncertainty!r}: it must be null, displacement, or (if diffeomorphic) velocity."
             )
+        if variant not in VARIANTS:
+            raise InputError(f"variant is {variant!r}: VoxelMorph has {', '.join(VARIANTS)}.")
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
-        self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, half_resolution_decoder, dropout)
+        self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, variant == "fast", dropout)
         if he_init:
             self.backbone.apply(he_normal)
         self.uncertainty = uncertainty

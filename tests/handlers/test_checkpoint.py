@@ -62,7 +62,7 @@ def test_other_settings_are_refused_by_name(make_trainer: MakeTrainer, checkpoin
 
 
 def test_another_network_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:
-    assert "its network is that of another" in refusal(make_trainer, **{"network#half_resolution_decoder": True})
+    assert "its network is that of another" in refusal(make_trainer, **{"network#variant": "fast"})
 
 
 def test_another_bundle_is_refused(make_trainer: MakeTrainer, checkpoint: Path) -> None:

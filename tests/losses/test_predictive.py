@@ -71,12 +71,12 @@ def test_padding_does_not_count() -> None:
     assert all(torch.equal(before[name], after[name]) for name in ("overlap", "refined_overlap", "uncertainty"))
 
 
-@pytest.mark.parametrize("half_resolution", [False, True])
+@pytest.mark.parametrize("variant", ["published", "fast"])
 @pytest.mark.parametrize("size", [(16, 20), (17, 9, 8)])
-def test_one_loss_trains_the_estimator_and_the_refiner(size: tuple[int, ...], half_resolution: bool) -> None:
+def test_one_loss_trains_the_estimator_and_the_refiner(size: tuple[int, ...], variant: str) -> None:
     torch.manual_seed(0)
     dims = len(size)
-    estimator = VoxelMorph(dims, diffeomorphic=False, half_resolution_decoder=half_resolution)
+    estimator = VoxelMorph(dims, diffeomorphic=False, variant=variant)
     nn.init.normal_(estimator.flow.weight, std=0.05)
     companion, objective = LabelRefiner(dims), PredictiveObjective()
     nn.init.normal_(companion.last.weight, std=0.05)

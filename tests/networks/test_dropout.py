@@ -22,11 +22,11 @@ def images(batch: int = 1) -> list[Tensor]:
     ("network", "coarsest"),
     [
         (VoxelMorph(**SMALL), 16),
-        (VoxelMorph(**SMALL, half_resolution_decoder=True), 16),
+        (VoxelMorph(**SMALL, variant="fast"), 16),
         (TransMorph(), 1),
         (DiffuseMorph(), 2),
     ],
-    ids=["voxelmorph", "half_resolution", "transmorph", "diffusemorph"],
+    ids=["voxelmorph", "fast", "transmorph", "diffusemorph"],
 )
 def test_what_it_drops_is_the_output_of_the_deepest_layer(network: nn.Module, coarsest: int) -> None:
     seen: list[Tensor] = []

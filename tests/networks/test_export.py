@@ -35,7 +35,7 @@ NETWORKS = {
     "vxm_diff": lambda dims: RegistrationNetwork(VoxelMorph(dims, uncertainty="velocity", **SMALL)),
     "vxm_weak": lambda dims: RegistrationNetwork(VoxelMorph(dims, diffeomorphic=False, **SMALL), num_classes=3),
     "vxm_predictive": lambda dims: RegistrationNetwork(
-        VoxelMorph(dims, half_resolution_decoder=True, **SMALL),
+        VoxelMorph(dims, variant="fast", **SMALL),
         LabelRefiner(dims, 3, features=4),
         "label_uncertainty",
         3,

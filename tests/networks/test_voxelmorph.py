@@ -11,8 +11,8 @@ from common.networks import VoxelMorph
 from common.spatial import compose, jacobian_determinant
 
 SIZES = pytest.mark.parametrize("size", [(32, 40), (31, 17), (6, 33), (16, 18, 9), (12, 20, 1), (2, 3, 17)])
-KINDS = [{}, {"half_resolution_decoder": True}, {"diffeomorphic": False}]
-KINDS += [{"diffeomorphic": False, "half_resolution_decoder": True}]
+KINDS = [{}, {"variant": "fast"}, {"diffeomorphic": False}]
+KINDS += [{"diffeomorphic": False, "variant": "fast"}]
 UNCERTAIN = [{"uncertainty": "displacement", **kind} for kind in KINDS]
 UNCERTAIN += [{"uncertainty": "velocity", **kind} for kind in KINDS[:2]]
 
@@ -236,3 +236,8 @@ def test_he_weights_keep_the_size_of_activations(dims: int) -> None:
         spread[he_init] = network(image, image.flip(2)).features.std().item()
     assert 0.3 < spread[True] < 3
     assert spread[False] < 0.1 * spread[True]
+
+
+def test_a_variant_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InputError, match="variant is 'small': VoxelMorph has published, fast"):
+        VoxelMorph(variant="small")
