@@ -13,7 +13,7 @@ from ..errors import InputError
 
 
 class WeightAverage:
-    """Average a network's weights over its last steps, exponentially (Polyak and Juditsky, 1992; Izmailov et al., 2018).
+    """Average a network's weights over its last steps, exponentially (Polyak and Juditsky, SIAM J. Control, 1992).
 
     After step t the average moves by ``max(1 / t, 1 / T)`` of its distance to the weights: the plain mean of all steps
     at first, then a memory of T steps. It never sees the weights that a network begins with.
