@@ -195,6 +195,18 @@ def test_released_momentum_goes_on_within_an_epoch() -> None:
         assert torch.equal(value, second.state_dict()[name])
 
 
+@pytest.mark.parametrize("formulation", ["paper", "released"])
+def test_momentum_follows_the_mean_over_processes(formulation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("common.losses.adacs.mean_over_processes", lambda value: seen.append(value) or 0 * value + 0.3)
+    objective, (pair, deformation) = AdaCSObjective(formulation=formulation), constant_residual(0.1)
+    objective.displacement_loss(pair, deformation)
+    objective.companion_loss(pair, deformation, torch.ones_like(pair.fixed))
+    assert torch.stack(seen).tolist() == pytest.approx([0.1])
+    expected = {"paper": 0.01 * math.cos(math.pi / 2 * 0.3), "released": math.cos(3.14 * 50 * 0.3)}
+    assert objective.momentum.item() == pytest.approx(expected[formulation], abs=1e-4)
+
+
 def test_of_the_paper_the_state_is_the_momentum_alone() -> None:
     assert list(AdaCSObjective().state_dict()) == ["momentum"]
 

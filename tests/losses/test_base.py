@@ -20,7 +20,7 @@ from common.losses import (
     NLLObjective,
     Objective,
 )
-from common.losses.base import mean_squared_difference, smoothness
+from common.losses.base import foreground, mean_squared_difference, smoothness
 from common.networks import VoxelMorph
 from common.similarity import masked_mean
 from common.spatial import warp
@@ -78,6 +78,12 @@ def test_masked_mean_ignores_what_is_outside() -> None:
     assert masked_mean(values, mask) == 1.5
     assert masked_mean(values, None) == 3.0
     assert masked_mean(values, torch.zeros(1, 3)) == 0
+
+
+def test_the_foreground_is_where_either_image_is_unless_there_is_a_mask() -> None:
+    moving, fixed = (torch.tensor(values).view(1, 1, 1, 4) for values in ([0.5, 0.0, 0.5, 0.0], [0.5, 0.5, 0.0, 0.0]))
+    assert foreground(Pair(moving, fixed)).flatten().tolist() == [1, 1, 1, 0]
+    assert foreground(Pair(moving, fixed, mask=1 - moving.ceil())).flatten().tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("name", POINTWISE)
