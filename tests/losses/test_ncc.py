@@ -88,6 +88,13 @@ def test_rounding_of_a_flat_image_makes_no_correlation_negative(level: float) ->
         assert found[..., 4:-4, 4:-4].max() < 1e-3
 
 
+def test_windows_have_nine_voxels_unless_told_otherwise() -> None:
+    first, second = torch.rand(1, 1, 12, 11), torch.rand(1, 1, 12, 11)
+    deformation = Deformation(torch.zeros(1, 2, 12, 11), warped=first)
+    data = NCCObjective().displacement_loss(Pair(first, second), deformation)["data"]
+    assert data.item() == pytest.approx(-by_loops(first, second, 9).mean(), abs=1e-4)
+
+
 def test_a_constant_patch_correlates_with_nothing() -> None:
     first, second = torch.rand(1, 1, 24, 24), torch.rand(1, 1, 24, 24)
     first[..., 4:20, 4:20] = 0.7

@@ -71,7 +71,7 @@ def test_the_published_threshold_dilates_and_the_standard_one_does_not():
     assert scores["published/hd"] == 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.001])
+@pytest.mark.parametrize("share", [0.49, 0.1, 0.001])
 def test_any_share_of_a_pixel_counts_in_the_published_protocol(share):
     moving = np.zeros((12, 14), dtype=np.uint8)
     moving[4:8, 4:8] = 2
