@@ -154,6 +154,8 @@ def test_what_lies_in_the_padding_belongs_to_no_label():
     field[1, :, 15:] = -10  # brings the structure back a second time
     assert evaluate_pair(moving, fixed, field, [2, 3])["standard/dsc"] < 100
     assert evaluate_pair(moving, fixed, field, [2, 3], mask=mask)["standard/dsc"] == 100
+    mask[:, 8:] = 0  # cuts through both structures
+    assert evaluate_pair(moving, fixed, None, [2, 3], mask=mask)["standard/dsc"] == 100
     whole = evaluate_pair(moving, fixed, field, [2, 3], (1, 1), mask=np.ones_like(mask))
     assert whole == evaluate_pair(moving, fixed, field, [2, 3], (1, 1))
     with pytest.raises(InputError, match="shapes differ"):
