@@ -146,6 +146,21 @@ def test_both_directions_are_the_mean_of_each(size: tuple[int, ...]) -> None:
     assert torch.equal(warp(pair.fixed, backward.ddf), objective.observe(doubled, both).warped[2:])
 
 
+def test_both_directions_keep_all_that_each_has() -> None:
+    pair = Pair(*torch.rand(2, 1, 1, 6, 8))
+    maps = {"ddf": (6, 8), "dvf": (3, 4), "log_variance": (3, 4), "features": (6, 8)}
+    loss = {"diffusion": torch.tensor(0.25)}
+    there, back = (
+        Deformation(**{name: torch.rand(1, 2, *size) for name, size in maps.items()}, stride=2, auxiliary=loss)
+        for _ in range(2)
+    )
+    doubled, both = both_directions(pair, there, back)
+    for name in maps:
+        assert torch.equal(getattr(both, name), torch.cat([getattr(there, name), getattr(back, name)])), name
+    assert (both.stride, both.directions, both.auxiliary) == (2, 2, loss)
+    assert torch.equal(doubled.moving, torch.cat([pair.moving, pair.fixed]))
+
+
 def test_an_objective_without_a_companion_says_so() -> None:
     pair = Pair(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4))
     with pytest.raises(TypeError, match="MSEObjective has no companion"):
