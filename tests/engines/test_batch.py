@@ -46,6 +46,13 @@ def test_each_image_keeps_its_mask_and_swapping_swaps_them() -> None:
     assert pair_of(batch_of()).mask is None
 
 
+def test_each_image_keeps_its_label_and_swapping_swaps_them() -> None:
+    batch = batch_of() | {"moving_label": torch.tensor([1]), "fixed_label": torch.tensor([2])}
+    pair = pair_of(batch)
+    assert (pair.moving_label, pair.fixed_label) == (1, 2)
+    assert (pair.swapped().moving_label, pair.swapped().fixed_label) == (2, 1)
+
+
 def test_the_foreground_narrows_a_mask() -> None:
     assert pair_of(batch_of(), foreground=True).mask.flatten().tolist() == [1, 1, 0, 1]
     both = pair_of(batch_of("moving_mask", "fixed_mask"), foreground=True)

@@ -67,17 +67,20 @@ def test_stiffness_has_no_gradient(formulation: str, observed: Callable) -> None
     assert torch.allclose(found, 2 * (deformation.warped - pair.fixed) / pair.fixed.numel())
 
 
+@pytest.mark.parametrize(("formulation", "exponent"), [("paper", 0.7), ("released", 0.7 * 0.1 * 0.1)])
 @pytest.mark.parametrize("size", [(8, 11), (6, 5, 9)])
-def test_at_half_resolution_stiffness_lies_on_the_grid_of_the_velocity(size: tuple[int, ...]) -> None:
+def test_at_half_resolution_stiffness_lies_on_the_grid_of_the_velocity(
+    size: tuple[int, ...], formulation: str, exponent: float
+) -> None:
     coarse = [(n + 1) // 2 for n in size]
     dvf = torch.rand(1, len(size), *coarse)
     fixed = torch.full((1, 1, *size), 0.5)
     deformation = Deformation(torch.zeros(1, len(size), *size), dvf=dvf, stride=2, warped=fixed + 0.1)
-    objective = AdaRegObjective(c=0.7)
+    objective = AdaRegObjective(c=0.7, formulation=formulation)
     alpha = objective.alpha(Pair(fixed, fixed), deformation)
     assert alpha.shape == (1, 1, *coarse)
-    assert torch.allclose(alpha, torch.full_like(alpha, math.exp(-0.7)), atol=1e-4)
-    expected = math.exp(-1.4) * smoothness(deformation).item()  # alpha^2, and the stride once
+    assert torch.allclose(alpha, torch.full_like(alpha, math.exp(-exponent)), atol=1e-4)
+    expected = math.exp(-2 * exponent) * smoothness(deformation).item()  # alpha^2, and the stride once
     assert objective.smooth(Pair(fixed, fixed), deformation).item() == pytest.approx(expected, rel=1e-4)
 
 

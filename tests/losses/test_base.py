@@ -20,7 +20,7 @@ from common.losses import (
     NLLObjective,
     Objective,
 )
-from common.losses.base import mean_squared_difference, smoothness
+from common.losses.base import foreground, mean_squared_difference, smoothness
 from common.networks import VoxelMorph
 from common.similarity import masked_mean
 from common.spatial import warp
@@ -78,6 +78,12 @@ def test_masked_mean_ignores_what_is_outside() -> None:
     assert masked_mean(values, mask) == 1.5
     assert masked_mean(values, None) == 3.0
     assert masked_mean(values, torch.zeros(1, 3)) == 0
+
+
+def test_the_foreground_is_where_either_image_is_unless_there_is_a_mask() -> None:
+    moving, fixed = (torch.tensor(values).view(1, 1, 1, 4) for values in ([0.5, 0.0, 0.5, 0.0], [0.5, 0.5, 0.0, 0.0]))
+    assert foreground(Pair(moving, fixed)).flatten().tolist() == [1, 1, 1, 0]
+    assert foreground(Pair(moving, fixed, mask=1 - moving.ceil())).flatten().tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("name", POINTWISE)
@@ -138,6 +144,21 @@ def test_both_directions_are_the_mean_of_each(size: tuple[int, ...]) -> None:
     for name in ("loss", "data", "smooth"):
         assert torch.allclose(found[name], (there[name] + back[name]) / 2, rtol=1e-5)
     assert torch.equal(warp(pair.fixed, backward.ddf), objective.observe(doubled, both).warped[2:])
+
+
+def test_both_directions_keep_all_that_each_has() -> None:
+    pair = Pair(*torch.rand(2, 1, 1, 6, 8))
+    maps = {"ddf": (6, 8), "dvf": (3, 4), "log_variance": (3, 4), "features": (6, 8)}
+    loss = {"diffusion": torch.tensor(0.25)}
+    there, back = (
+        Deformation(**{name: torch.rand(1, 2, *size) for name, size in maps.items()}, stride=2, auxiliary=loss)
+        for _ in range(2)
+    )
+    doubled, both = both_directions(pair, there, back)
+    for name in maps:
+        assert torch.equal(getattr(both, name), torch.cat([getattr(there, name), getattr(back, name)])), name
+    assert (both.stride, both.directions, both.auxiliary) == (2, 2, loss)
+    assert torch.equal(doubled.moving, torch.cat([pair.moving, pair.fixed]))
 
 
 def test_an_objective_without_a_companion_says_so() -> None:

@@ -49,6 +49,16 @@ def test_what_is_drawn_has_the_predicted_variance(log_variance: float, size: tup
     assert drawn.std().item() == pytest.approx(math.exp(log_variance / 2), rel=0.06)
 
 
+def test_each_component_is_drawn_by_itself() -> None:
+    axes = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
+    deformation = Deformation(torch.zeros(1, 2, 64, 80), log_variance=torch.zeros(1, 1, 64, 80))
+    drawn = []
+    for places in (axis[None, None] for axis in axes):
+        moved = observe(HeteroDispObjective(), Pair(places, places), deformation)
+        drawn.append((moved - places)[..., 6:-6, 6:-6].flatten())
+    assert torch.corrcoef(torch.stack(drawn))[0, 1].abs() < 0.1
+
+
 def test_spread_by_hand_and_its_minimum_at_a_variance_of_one() -> None:
     objective = HeteroDispObjective(alpha=0.3)
     for value in (-1.0, 0.0, 0.7):

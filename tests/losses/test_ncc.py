@@ -72,6 +72,29 @@ def test_of_noise_the_mean_is_that_of_its_degrees_of_freedom(window: int) -> Non
     assert found.item() == pytest.approx(1 / (window**2 - 1), rel=0.1)
 
 
+def test_structure_counts_half_where_its_square_is_the_threshold() -> None:
+    """One voxel of v has a summed square of 8/9 v^2 in a window of 3 x 3; that of both images together is 1e-5 here."""
+    image = torch.zeros(1, 1, 9, 9)
+    image[..., 4, 4] = (9 / 8 * 1e-5**0.5) ** 0.5
+    assert squared_correlation(image, image, 3)[..., 3:6, 3:6] == pytest.approx(np.full((1, 1, 3, 3), 0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.7, 0.9])
+def test_rounding_of_a_flat_image_makes_no_correlation_negative(level: float) -> None:
+    image = torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    flat = torch.full_like(image, level)
+    for found in (squared_correlation(flat, image, 9), squared_correlation(image, flat, 9)):
+        assert found.min() >= 0
+        assert found[..., 4:-4, 4:-4].max() < 1e-3
+
+
+def test_windows_have_nine_voxels_unless_told_otherwise() -> None:
+    first, second = torch.rand(1, 1, 12, 11), torch.rand(1, 1, 12, 11)
+    deformation = Deformation(torch.zeros(1, 2, 12, 11), warped=first)
+    data = NCCObjective().displacement_loss(Pair(first, second), deformation)["data"]
+    assert data.item() == pytest.approx(-by_loops(first, second, 9).mean(), abs=1e-4)
+
+
 def test_a_constant_patch_correlates_with_nothing() -> None:
     first, second = torch.rand(1, 1, 24, 24), torch.rand(1, 1, 24, 24)
     first[..., 4:20, 4:20] = 0.7

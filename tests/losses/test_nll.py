@@ -48,7 +48,9 @@ def test_gradient_on_the_residual_is_weighted_by_a_power_of_the_variance(beta: f
     pair, deformation = row([0.5, 0.9], [0.4, 0.6])
     variance = torch.tensor([0.02, 0.5])
     NLLObjective(0.0, beta).displacement_loss(pair, deformation, variance.log().view(1, 1, 1, 2))["loss"].backward()
-    expected = variance ** (beta - 1) * torch.tensor([-0.1, -0.3]) / 2  # of r^2 / 2, over 2 voxels
+    weight = NLLObjective(0.0, beta).weight(pair, deformation, variance.log().view(1, 1, 1, 2)).flatten()
+    assert torch.allclose(weight, variance ** (beta - 1))
+    expected = weight * torch.tensor([-0.1, -0.3]) / 2  # of r^2 / 2, over 2 voxels
     assert torch.allclose(deformation.warped.grad.flatten(), expected, rtol=1e-4)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.interfaces import Deformation, Pair
-from common.losses import PredictiveObjective, WeakObjective
+from common.losses import NCCObjective, PredictiveObjective, WeakObjective
 from common.networks import LabelRefiner, VoxelMorph
 
 
@@ -56,6 +56,15 @@ def test_without_its_weight_it_is_weak_with_the_refined_labels_besides() -> None
     theirs = WeakObjective().displacement_loss(pair, deformation)
     overlap = WeakObjective().overlap(refined, pair)
     assert ours["loss"].item() == pytest.approx((theirs["loss"] - overlap).item())
+
+
+def test_the_uncertainty_weighs_a_tenth_and_the_windows_have_five_voxels() -> None:
+    pair, deformation = observed((8, 8), 3)
+    predicted = torch.cat([torch.softmax(torch.randn(2, 3, 8, 8), 1), torch.randn(2, 3, 8, 8)], 1)
+    terms = PredictiveObjective().displacement_loss(pair, deformation, predicted)
+    expected = terms["data"] - terms["overlap"] - terms["refined_overlap"] + 0.1 * terms["uncertainty"]
+    assert terms["smooth"] == 0 and terms["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.equal(terms["data"], NCCObjective(window=5).data(pair, deformation, None))
 
 
 def test_padding_does_not_count() -> None:

@@ -38,6 +38,15 @@ def test_padding_and_missing_classes_do_not_count() -> None:
     assert mean_overlap(seen, true, None, DICE).item() == pytest.approx((2 * 1 / 4 + 2 * 1 / 4) / 2)
 
 
+def test_where_there_is_no_label_the_overlap_is_finite() -> None:
+    seen, true = one_hot(labels_of([0, 1, 1, 0]), 3).requires_grad_(), one_hot(labels_of([0, 1, 0, 1]), 3)
+    nowhere = torch.zeros(1, 1, 1, 4)
+    assert mean_overlap(seen, true, nowhere, DICE) == 0
+    for mask in (None, nowhere):  # class 2 is in neither
+        (gradient,) = torch.autograd.grad(mean_overlap(seen, true, mask, DICE), seen)
+        assert gradient.isfinite().all()
+
+
 @pytest.mark.parametrize("size", [(12, 10), (8, 9, 7)])
 def test_the_loss_adds_the_overlap_and_pulls_labels_together(size: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -23,6 +23,7 @@ def images(shape: tuple[int, ...] = (20, 18), seed: int = 0) -> tuple[np.ndarray
 def test_a_constant_difference_has_its_square() -> None:
     fixed = np.zeros((4, 5), np.float32)
     assert mean_squared_error(fixed + 0.5, fixed) == 0.25
+    assert mean_squared_error(np.float16([300.0]), np.float16([0.0])) == 90000  # beyond half precision
     half = np.arange(20).reshape(4, 5) < 10
     assert mean_squared_error(0.5 * half, fixed) == 0.125
     assert mean_squared_error(0.5 * half, fixed, half) == 0.25

@@ -51,6 +51,7 @@ def test_folding_is_clipped_before_the_logarithm():
     field = np.zeros((2, 5, 4), dtype=np.float32)
     field[0, 3:] = -2
     assert sd_log_jacobian(field) == pytest.approx(abs(math.log(LOG_FLOOR)) * math.sqrt(0.25 * 0.75), rel=1e-6)
+    assert sd_log_jacobian(field) == pytest.approx(2.9911445, rel=1e-6)  # of a floor of 0.001
 
 
 def test_the_mask_chooses_the_cells():

@@ -87,6 +87,9 @@ def test_isotropic_spacing_only_scales():
     assert [1.25 * getattr(result, n) for n in DISTANCES] == [getattr(result, f"{n}_mm") for n in DISTANCES]
     nearly = overlap(a, b, spacing=(1.25, 1.2501))
     assert nearly.asd_mm == pytest.approx(result.asd_mm, rel=1e-4)
+    assert overlap(
+        box_mask((9, 9), (4, 5), (2, 3)), box_mask((9, 9), (4, 5), (6, 7)), (1, 1.005)
+    ).hd_mm == pytest.approx(4.02)
 
 
 def test_without_spacing_there_are_no_millimetres():
@@ -181,6 +184,7 @@ def test_the_bounding_box_is_tight():
 def test_masks_of_any_type_are_the_same():
     a, b = blobs(4, (20, 20))
     assert overlap(a, b) == overlap(torch.from_numpy(a).float(), (3 * b).astype(np.uint8))
+    assert overlap(a, b) == overlap(-1.0 * a, b.astype(np.int16) * -2)
 
 
 def test_metrics_of_the_table_are_the_fields_of_the_pass():

@@ -71,7 +71,7 @@ def test_the_published_threshold_dilates_and_the_standard_one_does_not():
     assert scores["published/hd"] == 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.001])
+@pytest.mark.parametrize("share", [0.49, 0.1, 0.001])
 def test_any_share_of_a_pixel_counts_in_the_published_protocol(share):
     moving = np.zeros((12, 14), dtype=np.uint8)
     moving[4:8, 4:8] = 2
@@ -154,6 +154,8 @@ def test_what_lies_in_the_padding_belongs_to_no_label():
     field[1, :, 15:] = -10  # brings the structure back a second time
     assert evaluate_pair(moving, fixed, field, [2, 3])["standard/dsc"] < 100
     assert evaluate_pair(moving, fixed, field, [2, 3], mask=mask)["standard/dsc"] == 100
+    mask[:, 8:] = 0  # cuts through both structures
+    assert evaluate_pair(moving, fixed, None, [2, 3], mask=mask)["standard/dsc"] == 100
     whole = evaluate_pair(moving, fixed, field, [2, 3], (1, 1), mask=np.ones_like(mask))
     assert whole == evaluate_pair(moving, fixed, field, [2, 3], (1, 1))
     with pytest.raises(InputError, match="shapes differ"):

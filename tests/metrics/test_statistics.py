@@ -57,6 +57,21 @@ def test_the_interval_holds_the_mean_and_is_seeded():
     assert result.ci_high - result.ci_low == pytest.approx(2 * half, rel=0.1)
 
 
+def test_of_skewed_differences_the_interval_is_bias_corrected_and_accelerated():
+    skewed = np.random.default_rng(1).gamma(0.5, 1.0, 25)
+    settings = {"n_resamples": 9999, "confidence_level": 0.95, "batch": 1000}
+    found = compare(skewed, np.zeros(25))
+    for method, alike in (("BCa", True), ("percentile", False)):
+        expected = stats.bootstrap((skewed,), np.mean, method=method, rng=np.random.default_rng(0), **settings)
+        interval = expected.confidence_interval
+        assert ((found.ci_low, found.ci_high) == pytest.approx((interval.low, interval.high), rel=1e-9)) == alike
+
+
+def test_nearly_constant_differences_are_tested():
+    difference = 1 + 1e-7 * np.array([-1.0, 0.0, 1.0])
+    assert compare(difference, np.zeros(3)).effect_size == pytest.approx(1e7, rel=1e-3)
+
+
 def test_swapping_the_methods_mirrors_the_result():
     a, b = samples()
     forth, back = compare(a, b), compare(b, a)

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import InputError
 from common.metrics import carried_size, centres, strain, wall_strain
-from common.metrics.strain import plane_matrix
+from common.metrics.strain import directions, plane_matrix
 
 SIZE, CENTRE = 160, 79.3
 INNER, OUTER = 28.0, 48.0  # mm, of the wall in the reference frame
@@ -150,6 +150,19 @@ def test_what_folds_does_not_count() -> None:
     assert measured(ddf)["circumferential"] == pytest.approx(expected["circumferential"], rel=0.2)
     flipped = -2 * offsets()[:1]
     assert np.isnan(measured(np.concatenate([flipped, 0 * flipped]))["radial"])
+
+
+def test_what_is_pressed_flat_has_no_strain() -> None:
+    flat = -np.mgrid[:5, :6].astype(float) * [[[1]], [[0]]]  # every row comes from row 0 of the reference frame
+    found = strain(flat, grid())
+    assert np.all(found.determinant == 0) and np.isnan(found.tensor).all()
+
+
+def test_directions_are_those_in_millimetres() -> None:
+    points = np.array([2.0, 1.0]).reshape(2, 1, 1)  # 1 and 1 voxels from the centre, 1 and 3 mm
+    found = directions(points, np.array([[1.0, 0.0]]), grid((1, 3, 1)), 2)
+    assert found["radial"].ravel() == pytest.approx(np.array([1, 3]) / np.sqrt(10))
+    assert found["circumferential"].ravel() == pytest.approx(np.array([-3, 1]) / np.sqrt(10))
 
 
 def test_oblique_grids_have_a_plane_matrix_of_their_voxels() -> None:

@@ -81,6 +81,13 @@ def test_a_true_variance_is_calibrated():
     assert variance_calibration(squared, 2 * np.log(variance)).slope == pytest.approx(0.5, abs=0.05)
 
 
+def test_calibration_by_hand():
+    result = variance_calibration([1.0, 4.0], np.log([1.0, 8.0]))
+    assert result.ratio == pytest.approx(0.75)  # the mean of 1 / 1 and 4 / 8
+    assert result.slope == pytest.approx(math.log(4) / math.log(8))
+    assert variance_calibration(np.ones(40), np.arange(40.0)).predicted.size == 10
+
+
 def test_calibration_that_cannot_be_computed():
     assert math.isnan(variance_calibration([], []).ratio)
     assert math.isnan(variance_calibration([1.0, math.nan], [0.0, 1.0]).ratio)
