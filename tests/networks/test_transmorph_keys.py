@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from documents import blocks
 from swin_by_hand import Weights, block_by_hand, normed
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import InputError
 from common.io.weights import load_weights
@@ -116,6 +116,7 @@ def test_the_published_network_is_that_of_its_authors() -> None:
     with torch.no_grad():
         found, expected = network(image[:, :1], image[:, 1:]).ddf, field_by_hand(state, image)
     assert expected.std() > 0.3
+    assert {layer.eps for layer in network.modules() if isinstance(layer, nn.LayerNorm)} == {1e-5}  # too small to tell
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * expected.std().item())
 
 
