@@ -34,8 +34,9 @@ def images(size: tuple[int, ...], batch: int = 1) -> tuple[Tensor, Tensor]:
     return torch.rand(batch, 1, *size), torch.rand(batch, 1, *size)
 
 
-def test_the_published_size_is_the_published_one() -> None:
-    assert sum(p.numel() for p in TransMorph(2, "published").parameters()) == 31_013_570
+@pytest.mark.parametrize(("variant", "count"), [("published", 31_013_570), ("small", 3_468_578)])
+def test_the_sizes_are_the_published_one_and_that_of_the_shipped_weights(variant: str, count: int) -> None:
+    assert sum(p.numel() for p in TransMorph(2, variant).parameters()) == count
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -57,17 +58,22 @@ def test_checkpointing_gives_the_same_gradients(size: tuple[int, ...]) -> None:
     for checkpointing in (False, True):
         network = moving_network(len(size), checkpointing=checkpointing).train()  # drop-path draws the same again
         torch.manual_seed(5)
+        passes: list[nn.Module] = []
+        for block in network.encoder.stages[2].blocks:
+            block.register_forward_pre_hook(lambda module, *_, passes=passes: passes.append(module))
         network(*pair).ddf.square().mean().backward()
         gradients.append([p.grad for p in network.parameters()])
+        assert len(passes) == 4 * (1 + checkpointing)
     for plain, again in zip(*gradients):
         torch.testing.assert_close(plain, again, rtol=1e-5, atol=1e-8)
 
 
-def test_blocks_are_left_out_in_training_alone_and_ever_more_often() -> None:
-    network, pair = moving_network(), images((64, 64))
+@pytest.mark.parametrize(("variant", "chance"), [("published", 0.3), ("small", 0.1)])
+def test_blocks_are_left_out_in_training_alone_and_ever_more_often(variant: str, chance: float) -> None:
+    network, pair = moving_network(variant=variant), images((64, 64))
     chances = [m.drop_prob for m in network.modules() if isinstance(m, DropPath)]
     steps = torch.tensor(chances).diff()
-    assert chances[0] == 0 and chances[-1] == pytest.approx(VARIANTS["small"].drop_path)
+    assert chances[0] == 0 and chances[-1] == pytest.approx(chance)
     assert torch.allclose(steps, steps[0], atol=1e-6)
     with torch.inference_mode():
         assert torch.equal(network(*pair).ddf, network(*pair).ddf)
@@ -121,8 +127,7 @@ def test_blocks_are_those_of_swin_token_by_token(
     x = torch.rand(2, *grid, network.encoder.channels[1])
     largest, expected = {2: (8, 8), 3: (4, 4, 4)}[len(grid)], list(x)
     for block, s in zip(stage.blocks, [(0,) * len(grid), shift]):
-        weights = drawn(block)
-        hidden = variant == "small"
+        weights, hidden = drawn(block), variant == "small"
         expected = [block_by_hand(one, weights, heads, (window, largest), s, hidden) for one in expected]
     torch.testing.assert_close(stage(x), torch.stack(expected), rtol=1e-4, atol=1e-3)
 
@@ -130,9 +135,7 @@ def test_blocks_are_those_of_swin_token_by_token(
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("size", [(32, 64), (32, 32, 32)])
 @torch.no_grad()
-def test_the_decoder_is_interpolation_and_convolutions_of_stages_and_pooled_images(
-    variant: str, size: tuple[int, ...]
-) -> None:
+def test_the_decoder_joins_the_stages_and_the_pooled_images(variant: str, size: tuple[int, ...]) -> None:
     network, pair = moving_network(len(size), variant=variant), images(size)
     convolve, mode = {2: (F.conv2d, "bilinear"), 3: (F.conv3d, "trilinear")}[len(size)]
     both, kernel, padding = torch.cat(pair, 1), *((3, 1) if variant == "published" else (2, 0))
@@ -140,10 +143,7 @@ def test_the_decoder_is_interpolation_and_convolutions_of_stages_and_pooled_imag
     pooled = convolve(both, box, stride=2, padding=padding, groups=2)  # zeros around the image count
 
     def convolved(x: Tensor, module: nn.Module) -> Tensor:
-        x = convolve(x, module.convolution.weight, padding=1)
-        axes = tuple(range(2, x.dim()))
-        x = (x - x.mean(axes, keepdim=True)) / (x.var(axes, correction=0, keepdim=True) + 1e-5).sqrt()
-        return torch.where(x > 0, x, 0.01 * x)
+        return F.leaky_relu(F.instance_norm(convolve(x, module.convolution.weight, padding=1), eps=1e-5), 0.01)
 
     half, full = network.skips
     skips = [convolved(both, full), convolved(pooled, half), *network.encoder(both)]
@@ -213,6 +213,12 @@ def test_attention_never_crosses_the_border_or_reaches_the_padding(shift: tuple[
         r, c = rows[part].flatten(), columns[part].flatten()
         far = ((r[:, None] - r).abs() >= 4) | ((c[:, None] - c).abs() >= 4)
         assert torch.equal(wrong, far | ((c[:, None] == 11) ^ (c == 11)))
+
+
+def test_biases_begin_as_swins_do() -> None:
+    torch.manual_seed(0)
+    bias = WindowAttention(8, 8, (8, 8)).bias
+    assert bias.std().item() == pytest.approx(0.02, rel=0.1) and bias.mean().abs() < 0.002
 
 
 def test_whole_windows_need_no_mask() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from documents import blocks
 from swin_by_hand import Weights, block_by_hand, normed
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import InputError
-from common.networks import TransMorph, from_transmorph
+from common.io.weights import load_weights
+from common.networks import RegistrationNetwork, TransMorph, from_transmorph
 
+FAQ = Path(__file__).resolve().parents[2] / "docs" / "faq.md"
 DEPTHS, HEADS, CHANNELS = (2, 2, 4, 2), (4, 4, 8, 8), (96, 192, 384, 768)
 MERGED = {
     2: [(0, 0), (1, 0), (0, 1), (1, 1)],
@@ -112,6 +116,7 @@ def test_the_published_network_is_that_of_its_authors() -> None:
     with torch.no_grad():
         found, expected = network(image[:, :1], image[:, 1:]).ddf, field_by_hand(state, image)
     assert expected.std() > 0.3
+    assert {layer.eps for layer in network.modules() if isinstance(layer, nn.LayerNorm)} == {1e-5}  # too small to tell
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * expected.std().item())
 
 
@@ -136,6 +141,14 @@ def test_a_checkpoint_of_several_devices_serves_as_well() -> None:
     state = theirs()
     checkpoint = {"epoch": 3, "state_dict": {f"module.{key}": tensor for key, tensor in state.items()}}
     assert all(torch.equal(a, b) for a, b in zip(from_transmorph(checkpoint).values(), from_transmorph(state).values()))
+
+
+def test_what_the_page_says_converts_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": theirs()}, "theirs.pth.tar")
+    exec("".join(content for _, content in blocks(FAQ.read_text("utf-8"), "python")), {})
+    found = load_weights(RegistrationNetwork(TransMorph(2, "published")), "transmorph.pt").state_dict()
+    assert torch.equal(found["estimator.flow.bias"], theirs()["reg_head.0.bias"])
 
 
 def without(state: Weights) -> None:
