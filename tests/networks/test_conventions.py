@@ -59,16 +59,17 @@ def test_diffusemorph_shows_its_networks_moving_fixed_noisy_and_moving_score() -
 def test_training_shows_diffusemorph_the_noise_of_the_step_that_it_says() -> None:
     network, fixed = known(DiffuseMorph(2, clean_share=0.3)).train(), torch.rand(64, 1, 16, 16)
     seen: list[Tensor] = []
-    network.score.register_forward_hook(lambda _, inputs, output: seen.extend(inputs))
+    network.score.register_forward_hook(lambda _, inputs, output: seen.extend([*inputs, output]))
     torch.manual_seed(0)
-    network(fixed, fixed)
-    images, steps = seen
+    loss = network(fixed, fixed).auxiliary["diffusion"]
+    images, steps, score = seen
     clean = (images[:, 2:] == fixed).flatten(1).all(1)
     assert 8 < clean.sum() < 32 and (steps[clean] == 0).all()
     assert steps[~clean].max() > 1800 and steps[~clean].min() < 200 and len(set(steps[~clean].tolist())) > 30
     kept = network.scheduler.alphas_cumprod[steps].view(-1, 1, 1, 1)
     noise = ((images[:, 2:] - kept.sqrt() * fixed) / (1 - kept).sqrt())[~clean]
     assert noise.mean().item() == pytest.approx(0, abs=0.05) and noise.std().item() == pytest.approx(1, abs=0.05)
+    assert loss.item() == pytest.approx(0.05 * (score[~clean] - noise).square().mean().item(), rel=1e-3)
 
 
 def test_diffusemorph_weighs_its_noise_as_adacs_does_and_shows_no_clean_pairs() -> None:
@@ -76,6 +77,7 @@ def test_diffusemorph_weighs_its_noise_as_adacs_does_and_shows_no_clean_pairs() 
     seen: list[Tensor] = []
     network.score.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
     loss = network(images, images).auxiliary["diffusion"]
+    assert not network.score(seen[0], torch.arange(64)).any()
     assert loss.item() == pytest.approx(0.05, abs=0.002)  # of noise of variance 1, predicted as 0
     assert not (seen[0][:, 2:] == images).flatten(1).all(1).any()
 
