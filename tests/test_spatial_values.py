@@ -44,6 +44,7 @@ def test_a_field_in_half_precision_is_computed_with_in_float32(dtype: torch.dtyp
     assert torch.equal(integrate(ddf), integrate(ddf.float()))
     assert torch.equal(jacobian_determinant(ddf), jacobian_determinant(ddf.float()))
     for size in ([31, 40], [16, 20]):
+        assert resize_field(ddf, size).dtype == torch.float32
         assert torch.equal(resize_field(ddf, size), resize_field(ddf.float(), size))
 
 
