@@ -41,6 +41,7 @@ def test_log_variance_and_score_stay_in_their_ranges(bias: float) -> None:
         nn.init.constant_(estimator.head.bias, bias)
     log_variance, score = variance(image, image), scoring(image)
     assert log_variance.abs().max() <= 10
+    assert bias == 0 or torch.equal(log_variance, torch.full_like(log_variance, 10 if bias > 0 else -10))
     assert log_variance.exp().isfinite().all()
     assert 0 <= score.min() <= score.max() <= 1
 
@@ -60,3 +61,5 @@ def test_scores_start_near_one(kind: type[nn.Module]) -> None:
     estimator = kind()
     score = estimator(*[torch.rand(1, 1, 32, 32)] * estimator.inputs)
     assert 0.85 < score.min() <= score.max() < 0.97
+    nn.init.zeros_(estimator.head.weight)
+    assert estimator(*[torch.rand(1, 1, 16, 16)] * estimator.inputs).mean().item() == pytest.approx(0.924142)  # of 2.5

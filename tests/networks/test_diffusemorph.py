@@ -43,6 +43,14 @@ def test_parameters_of_the_small_variant(dims: int, score: int, field: int) -> N
     assert dims == 3 or 4 * count(network) < 15e6  # bytes
 
 
+@pytest.mark.parametrize(("variant", "groups", "divisor"), [("small", 8, 16), ("published", 32, 16)])
+def test_groups_of_the_normalisation_and_the_divisor(variant: str, groups: int, divisor: int) -> None:
+    with torch.device("meta"):
+        network = DiffuseMorph(2, variant)
+    assert {m.num_groups for m in network.modules() if isinstance(m, nn.GroupNorm)} == {groups}
+    assert network.divisor == divisor
+
+
 def test_parameters_of_the_published_variant() -> None:
     with torch.device("meta"):
         network = DiffuseMorph(2, "published")

@@ -67,3 +67,22 @@ def test_dropout_is_set_from_outside() -> None:
     with pytest.raises(InputError, match="dropout is 0.1, but Conv2d has no dropout layer; leave it at 0"):
         with_dropout(nn.Conv2d(1, 1, 1), 0.1)
     with_dropout(nn.Conv2d(1, 1, 1), 0.0)
+
+
+def test_a_chance_of_0_leaves_the_chances_and_another_must_be_one() -> None:
+    network = with_dropout(VoxelMorph(**SMALL, dropout=0.3), 0.0)
+    assert [layer.p for layer in dropouts(network)] == [0.3]
+    for wrong in (1.0, -0.1):
+        with pytest.raises(InputError, match=f"dropout is {wrong}: it must be at least 0 and below 1"):
+            with_dropout(network, wrong)
+
+
+def test_samples_differ_by_seed_and_end_with_the_block_even_if_it_fails() -> None:
+    layer, x = Dropout().eval(), torch.ones(1, 4, 8, 8)
+    found = []
+    for seed in (0, 1):
+        with pytest.raises(RuntimeError, match="stopped"), sampling([layer], 0.5, seed):
+            found.append(layer(x))
+            raise RuntimeError("stopped")
+        assert torch.equal(layer(x), x)
+    assert not torch.equal(*found)

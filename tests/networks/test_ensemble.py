@@ -264,6 +264,7 @@ def test_members_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"passes": 0}, "passes is 0; give 1"),
+        ({"passes": True}, "passes is True; give 1"),
         ({"passes": 2.5}, "passes is 2.5; give 1"),
         ({"passes": 4}, "passes is 4 but dropout is 0: all passes would be equal"),
         ({"passes": 4, "dropout": 1.0}, "dropout is 1.0: it must be"),

@@ -66,3 +66,17 @@ def test_any_network_can_carry_labels_along() -> None:
     network = RegistrationNetwork(VoxelMorph(), VarianceEstimator(), "log_variance", num_classes=2).eval()
     assert network.channels == ("ddf_0", "ddf_1", "log_variance", "segmentation_0", "segmentation_1", "warped")
     assert network(torch.rand(1, 3, 16, 16).round()).shape == (1, 6, 16, 16)
+
+
+def test_features_learn_from_labels_and_uncertainty_and_a_class_can_come_back() -> None:
+    refiner, label = LabelRefiner(2), one_hot(torch.zeros(1, 1, 8, 8), 3)
+    nn.init.normal_(refiner.last.weight, std=0.1)
+    features = torch.rand(1, 16, 8, 8, requires_grad=True)
+    for part in refiner(features, label).split(3, 1):
+        (gradient,) = torch.autograd.grad(part[:, 0].sum(), features, retain_graph=True)
+        assert gradient.abs().max() > 0
+    nn.init.zeros_(refiner.last.weight)
+    refiner.last.bias.data[1] = 7.0  # raised by e^7, from one in a hundred
+    shares = refiner(features, label)[0, :3, 0, 0]
+    expected = torch.tensor([1.0, 0.01 * 1096.633, 0.01])
+    assert torch.allclose(shares, expected / expected.sum(), rtol=1e-4)

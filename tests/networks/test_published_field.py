@@ -63,6 +63,14 @@ def test_it_computes_what_its_layers_written_out_do() -> None:
         torch.testing.assert_close(field(images), written_out(field, images), rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_dropped_is_the_output_of_the_deepest_block() -> None:
+    field, seen = PublishedField(2, dropout=0.3), []
+    field.dropout.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0].shape))
+    with torch.no_grad():
+        field(torch.rand(1, 2, 32, 48))
+    assert field.dropout.p == 0.3 and seen == [(1, 1024, 2, 3)]
+
+
 @pytest.mark.slow
 def test_the_published_variant_is_scripted_for_any_size() -> None:
     torch.manual_seed(0)

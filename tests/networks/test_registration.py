@@ -31,7 +31,7 @@ def test_channels_are_what_their_names_say(companion: type[nn.Module] | None, na
     pred = network(image)
     axes = tuple(f"ddf_{axis}" for axis in range(dims))
     assert network.channels == (*axes, *([name] if name else []), "warped")
-    assert network.spatial_dims == dims
+    assert (network.spatial_dims, network.inputs) == (dims, 2)
     assert pred.shape == (2, len(network.channels), *size)
     moving, fixed = image.split(1, dim=1)
     ddf = estimator(moving, fixed).ddf

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.networks.unet import UNet, activate, channels_last
+from common.networks.unet import UNet, activate, channels_last, is_tiny
 
 SIZES = pytest.mark.parametrize("size", [(32, 48), (33, 17), (5, 40), (16, 32, 16), (9, 20, 1), (3, 18, 7)])
 HALF = pytest.mark.parametrize("half", [False, True])
@@ -113,6 +113,13 @@ def test_tiny_volumes_are_computed_in_float32_under_autocast() -> None:
         network(torch.rand(1, 2, 16, 16, 16)).float().mean().backward()
     assert seen == {"fine": torch.bfloat16, "coarse": torch.float32, "coarsest": torch.float32}
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("size", "tiny"), [((8, 8, 8), True), ((2, 2, 2), True), ((8, 8, 9), False), ((8, 8), False), ((2, 2), False)]
+)
+def test_tiny_are_volumes_of_up_to_512_voxels(size: tuple[int, ...], tiny: bool) -> None:
+    assert is_tiny(torch.zeros(2, 3, *size)) == tiny
 
 
 @pytest.mark.parametrize("channels", [1, 2])
