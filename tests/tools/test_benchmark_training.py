@@ -18,8 +18,10 @@ def test_it_ends_with_the_ratios(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ratio")]
     assert [line[1] for line in lines] == [
         "training_step_2d",
+        "training_step_fast_2d",
         "loader_vs_step",
         "training_step_3d",
+        "training_step_fast_3d",
     ]
     assert all(float(line[2]) > 0 for line in lines)
 

@@ -1,4 +1,4 @@
-"""Time our VoxelMorph training step against MONAI's, and the loader against the step."""
+"""Time our VoxelMorph training step against MONAI's, also with the decoder at half resolution, and the loader."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ def compare(bench: Bench, case: Case) -> None:
         batch = next(iter(loader))
         calls = {
             "ours": our_step(VoxelMorph(dims), loader, batch),
+            "fast": our_step(VoxelMorph(dims, half_resolution_decoder=True), loader, batch),
             "MONAI": plain_step(monai_voxelmorph(dims), batch, bench.device),
             "loader": lambda: list(loader),
         }
         timed = bench.time(f"VoxelMorph, {case}; the loader, {len(loader)} batches", calls)
     what = f"VoxelMorph step, {case.words}"
     bench.claim(f"training_step_{case.name}", what, AGAINST, timed.ratios("MONAI", "ours"))
+    fast = f"{what}, decoder at half resolution"
+    bench.claim(f"training_step_fast_{case.name}", fast, AGAINST, timed.ratios("MONAI", "fast"))
     if dims == 2:
         steps = [ratio * len(loader) for ratio in timed.ratios("ours", "loader")]
         bench.claim("loader_vs_step", f"a batch from the loader, {case.words}", "our VoxelMorph step", steps)
