@@ -83,6 +83,12 @@ def start(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(device="cpu")
 
 
+def table(parser: argparse.ArgumentParser) -> None:
+    """Add the files of which tables are made."""
+    told = "written by --output (default: the repository's results)"
+    parser.add_argument("files", nargs="*", type=path, metavar="FILE", help=told)
+
+
 def training(parser: argparse.ArgumentParser) -> None:
     """Add the options of a step of VoxelMorph."""
     _add_steps(parser)
@@ -137,5 +143,6 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
     "region": ("how much of the hearts of ACDC is missed, and the Dice, by where a registration looks", region),
     "start": ("what `warpsure register` takes from the command to the files, part by part", start),
+    "table": ("the tables of speed in Markdown, from what the other benchmarks have written", table),
     "training": ("our VoxelMorph training step, against MONAI's, and the loader against the step", training),
 }
