@@ -26,7 +26,7 @@ def test_the_parts_of_a_phantom_add_up_to_the_command(
     assert float(added.split()[2]) == pytest.approx(sum(seconds.values()), abs=0.1)
     assert sum(seconds.values()) == pytest.approx(total, rel=0.5)  # two processes, on a machine that does other things
     name, value = ratio.split()[1:3]
-    assert name == "start_register" and float(value) == pytest.approx(start.BAR / total, rel=0.01)
+    assert name == "start_register" and float(value) == pytest.approx(start.BAR / total, rel=0.1)  # medians of two
 
 
 def test_a_command_that_fails_and_half_a_pair_are_one_line(tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ def time_of(bench: Bench, case: Case, members: int) -> None:
         image = image_of(case, bench.device)
         calls = {"one, in turn": lambda: [one(image) for _ in range(members)], "ensemble": lambda: ensemble(image)}
         timed = bench.time(f"VoxelMorph, {case}, {members} members", calls)
-    passes, bar = [members * ratio for ratio in timed.ratios("ensemble", "one, in turn")], TIME_BAR * members
-    print(f"    time   {_verdict(median(passes), bar)} forward passes of one")
+    bar, values = TIME_BAR * members, [TIME_BAR * ratio for ratio in timed.ratios("one, in turn", "ensemble")]
+    print(f"    time   {_verdict(bar / median(values), bar)} forward passes of one")
     what, against = f"forward pass of an ensemble of {members}, {case.words}", f"{bar:g} of one network"
-    bench.claim(f"ensemble_time_{case.name}", what, against, [bar / count for count in passes])
+    bench.claim(f"ensemble_time_{case.name}", what, against, values)
 
 
 def memory_of(bench: Bench, case: Case, args: argparse.Namespace) -> None:
