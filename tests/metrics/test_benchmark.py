@@ -7,13 +7,13 @@ import torch
 
 from common.errors import InputError
 from tools.benchmark.__main__ import main
-from tools.benchmark.metrics import check_equal, time_in_turns
+from tools.benchmark.metrics import check_equal
 from tools.benchmark.options import BENCHMARKS
 
 
 def test_the_benchmark_checks_values_and_ends_with_ratios(capsys):
     threads = torch.get_num_threads()
-    main(["metrics", "--repeats", "1"])
+    main(["metrics", "--quick"])
     lines = capsys.readouterr().out.splitlines()[-3:]
     names = [line.split()[:2] for line in lines]
     ratios = ["metrics_vs_monai", "ause_vs_percentile_loop", "label_ause_vs_percentile_loop"]
@@ -26,15 +26,6 @@ def test_every_benchmark_can_be_run():
     assert all(callable(import_module(f"tools.benchmark.{name}").run) for name in BENCHMARKS)
 
 
-def test_calls_take_turns():
-    order: list[str] = []
-    times = time_in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
-    assert order == ["a", "b", "a", "b"]
-    assert set(times) == {"a", "b"}
-
-
 def test_unequal_values_stop_the_benchmark():
     with pytest.raises(InputError, match="cannot be compared"):
         check_equal("hd", 1.0, 1.1)
-    with pytest.raises(SystemExit):
-        main(["metrics", "--repeats", "0"])

@@ -17,16 +17,16 @@ def test_the_parts_of_a_phantom_add_up_to_the_command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(start, "SIZE", (48, 40))
     monkeypatch.setattr(start, "SLICES", 2)
-    benchmark.main(["start", "--repeats", "1", "--bundle", "vxm_mse"])
-    head, *rows, added, whole, ratio = capsys.readouterr().out.splitlines()
-    assert "a phantom by vxm_mse, threads 1, median of 1" in head and not [*tmp_path.iterdir()]
+    benchmark.main(["start", "--quick", "--bundle", "vxm_mse"])
+    _, head, *rows, added, whole, ratio = capsys.readouterr().out.splitlines()
+    assert "a phantom by vxm_mse" in head and not [*tmp_path.iterdir()]
     seconds = {row.split()[0]: float(row.split()[1]) for row in rows}
     assert [*seconds] == [*start.PARTS] and min(seconds.values()) >= 0 and seconds["torch"] > 0.1
     total = float(whole.split()[2])
     assert float(added.split()[2]) == pytest.approx(sum(seconds.values()), abs=0.1)
     assert sum(seconds.values()) == pytest.approx(total, rel=0.5)  # two processes, on a machine that does other things
-    name, value = ratio.split()[1:]
-    assert name == "start_register" and float(value) == pytest.approx(start.BAR / total, rel=0.01)
+    name, value = ratio.split()[1:3]
+    assert name == "start_register" and float(value) == pytest.approx(start.BAR / total, rel=0.1)  # medians of two
 
 
 def test_a_command_that_fails_and_half_a_pair_are_one_line(tmp_path: Path) -> None:

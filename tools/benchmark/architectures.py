@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from common.errors import InputError
 from common.networks import DiffuseMorph, TransMorph, diffusemorph, transmorph
 
-from .steps import Case, as_asked, loader_of, median_seconds, our_step, plain_step
+from .bench import Bench, measuring
+from .steps import Case, loader_of, our_step, plain_step
 
 BATCH = {"small": 8, "published": 1}  # of 128 x 128; of volumes 1
 SIZES = {2: (128, 128), 3: (64, 64, 64)}
@@ -118,36 +119,39 @@ class PlainDiffuseMorph(nn.Module):
         return self.warp(moving, ddf), ddf, self.diffusion_weight * nn.functional.mse_loss(score, noise)
 
 
-PLAIN: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
-    "transmorph": (TransMorph, PlainTransMorph),
-    "diffusemorph": (DiffuseMorph, PlainDiffuseMorph),
+PLAIN: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module], str]] = {
+    "transmorph": (TransMorph, PlainTransMorph, "MONAI's SwinTransformer and UnetrUpBlocks of equal size, run plainly"),
+    "diffusemorph": (
+        DiffuseMorph,
+        PlainDiffuseMorph,
+        "MONAI's DiffusionModelUNet and our deformation network, run plainly",
+    ),
 }
 
 
 def run(args: argparse.Namespace) -> None:
-    """Time each size of each architecture and its peer in turns; print parameters, medians and ratios."""
+    """Time each size of each architecture and its peer."""
     if find_spec("einops") is None:
         raise InputError("benchmark architectures: MONAI's networks need einops; `pip install einops`")
-    ratios = {}
-    with as_asked(args) as device:
+    with measuring(args) as bench:
         for variant in args.variants:
             case = Case(BATCH[variant] if args.spatial_dims == 2 else 1, SIZES[args.spatial_dims], BATCH[variant])
             for name in PLAIN:
-                ratios[f"{name}_{variant}_{case.name}"] = compare(name, variant, case, device, args.repeats)
-    for name, ratio in ratios.items():
-        print(f"ratio {name} {ratio:.4g}")
+                compare(bench, name, variant, case)
 
 
-def compare(name: str, variant: str, case: Case, device: torch.device, repeats: int) -> float:
+def compare(bench: Bench, name: str, variant: str, case: Case) -> None:
     """How many times as fast our step is."""
-    ours, plain = (make(len(case.size), variant) for make in PLAIN[name])
-    print(f"  {name} {variant}, {case}:")
+    *makers, against = PLAIN[name]
+    ours, plain = (make(len(case.size), variant) for make in makers)
     with tempfile.TemporaryDirectory() as folder:
-        loader = loader_of(case, Path(folder), device)
+        loader = loader_of(case, Path(folder), bench.device)
         batch = next(iter(loader))
-        calls = {"ours": our_step(ours, loader, batch), "MONAI's parts": plain_step(plain, batch, device)}
-        seconds = median_seconds(calls, repeats, device)
-    for side, network in zip(seconds, (ours, plain)):
-        count = sum(p.numel() for p in network.parameters())
-        print(f"    {side:14} {1e3 * seconds[side]:9.1f} ms a step, {count:12,} parameters", flush=True)
-    return seconds["MONAI's parts"] / seconds["ours"]
+        calls = {"ours": our_step(ours, loader, batch), "MONAI's parts": plain_step(plain, batch, bench.device)}
+        timed = bench.time(f"{name} {variant}, {case}", calls)
+    for side, network in zip(calls, (ours, plain)):
+        print(f"    {side:24}{sum(p.numel() for p in network.parameters()):12,} parameters", flush=True)
+    values = timed.ratios("MONAI's parts", "ours")
+    bench.claim(
+        f"{name}_{variant}_{case.name}", f"{ours.__class__.__name__} step, {variant}, {case.words}", against, values
+    )

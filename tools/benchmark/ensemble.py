@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,9 @@ from common.io import save_weights
 from common.networks import EnsembleNetwork, RegistrationNetwork, VoxelMorph
 
 from ..campaign.launching import ROOT
+from .bench import Bench, measuring
 from .memory import resident_peak
-from .steps import Case, as_asked, median_seconds
+from .steps import Case
 
 CASES = (Case(1, (48, 64, 48), 1), Case(16, (128, 128), 1))
 TIME_BAR = 1.025  # forward passes of one network, a member: 8.2 for 8
@@ -28,36 +30,40 @@ MIB = 2**20
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the time and the peak of an ensemble, in those of one network, and how far below the bars they are."""
-    ratios = {}
-    with as_asked(args) as device:
+    """State how far an ensemble's time and peak, in those of one network, are below their bars."""
+    with measuring(args) as bench:
         for case in CASES:
-            print(f"  VoxelMorph, {case}, {args.members} members:")
-            passes, bar = time_of(case, args.members, args.repeats, device), TIME_BAR * args.members
-            print(f"    time   {passes:6.2f} forward passes, at most {bar:g}: {_verdict(passes, bar)}", flush=True)
-            one, all_of_them = (peak_of(case, members, args) for members in (0, args.members))
-            times = all_of_them / one
-            print(f"    memory {times:6.2f} times {one:.0f} MiB, at most {MEMORY_BAR}: {_verdict(times, MEMORY_BAR)}")
-            ratios |= {f"ensemble_time_{case.name}": bar / passes, f"ensemble_memory_{case.name}": MEMORY_BAR / times}
-    for name, ratio in ratios.items():
-        print(f"ratio {name} {ratio:.4g}")
+            time_of(bench, case, args.members)
+            memory_of(bench, case, args)
 
 
-def _verdict(value: float, bar: float) -> str:
-    return "holds" if value <= bar else "missed"
-
-
-def time_of(case: Case, members: int, repeats: int, device: torch.device) -> float:
-    """Forward passes of one network that take as long as the ensemble's.
+def time_of(bench: Bench, case: Case, members: int) -> None:
+    """The time, in forward passes of one network.
 
     The one is run as often as there are members: calls of equal length meet the same noise.
     """
     with tempfile.TemporaryDirectory() as folder:
-        one, ensemble = (network_of(case, n, Path(folder), device) for n in (0, members))
-        image = image_of(case, device)
-        calls = {"one": lambda: [one(image) for _ in range(members)], "ensemble": lambda: ensemble(image)}
-        seconds = median_seconds(calls, repeats, device)
-    return members * seconds["ensemble"] / seconds["one"]
+        one, ensemble = (network_of(case, n, Path(folder), bench.device) for n in (0, members))
+        image = image_of(case, bench.device)
+        calls = {"one, in turn": lambda: [one(image) for _ in range(members)], "ensemble": lambda: ensemble(image)}
+        timed = bench.time(f"VoxelMorph, {case}, {members} members", calls)
+    bar, values = TIME_BAR * members, [TIME_BAR * ratio for ratio in timed.ratios("one, in turn", "ensemble")]
+    print(f"    time   {_verdict(bar / median(values), bar)} forward passes of one")
+    what, against = f"forward pass of an ensemble of {members}, {case.words}", f"{bar:g} of one network"
+    bench.claim(f"ensemble_time_{case.name}", what, against, values)
+
+
+def memory_of(bench: Bench, case: Case, args: argparse.Namespace) -> None:
+    """The peak of memory, in that of one network."""
+    one, all_of_them = (peak_of(case, members, args) for members in (0, args.members))
+    times = all_of_them / one
+    print(f"    memory {_verdict(times, MEMORY_BAR)} peaks of one, {one:.0f} MiB", flush=True)
+    what, against = f"memory of an ensemble of {args.members}, {case.words}", f"{MEMORY_BAR} times that of one network"
+    bench.claim(f"ensemble_memory_{case.name}", what, against, [MEMORY_BAR / times])
+
+
+def _verdict(value: float, bar: float) -> str:
+    return f"{value:6.2f}, at most {bar:g}: {'holds' if value <= bar else 'missed'};"
 
 
 def network_of(case: Case, members: int, folder: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -92,9 +98,9 @@ def peak_of(case: Case, members: int, args: argparse.Namespace) -> float:
     return float(ended.stdout.splitlines()[-1])
 
 
-def growth(case: Case, members: int, device: str, threads: int | None) -> float:
+def growth(case: Case, members: int, device: str, threads: int) -> float:
     """What `peak_of` asks for, of this process."""
-    torch.set_num_threads(threads or torch.get_num_threads())
+    torch.set_num_threads(threads)
     place = torch.device(device)
     with tempfile.TemporaryDirectory() as folder:
         network_of(case, members, Path(folder), torch.device("cpu"))  # so that imports and files do not count

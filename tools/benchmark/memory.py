@@ -16,8 +16,9 @@ import torch
 from common.errors import InputError
 
 from ..campaign.launching import ROOT
+from .bench import device_of
 from .methods import methods_of, trainer_of
-from .steps import Case, device_of, loader_of, stepper
+from .steps import Case, loader_of, stepper
 
 BAR = 12.0  # GiB
 GIB = 2**30
@@ -58,9 +59,9 @@ def peaks_of(bundle: str, args: argparse.Namespace) -> dict[str, float]:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def step(bundle: str, size: list[int], device: str, threads: int | None) -> dict[str, float]:
+def step(bundle: str, size: list[int], device: str, threads: int) -> dict[str, float]:
     """Take one step; the peaks of this process in GiB, and the seconds of the step."""
-    torch.set_num_threads(threads or torch.get_num_threads())
+    torch.set_num_threads(threads)
     place, case = torch.device(device), Case(1, tuple(size), 1)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

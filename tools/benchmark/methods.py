@@ -1,4 +1,4 @@
-"""Time the training step of every method of an architecture against mean squared error's, in one interleaved run.
+"""Time the training step of every method of an architecture against mean squared error's, all in the same rounds.
 
 A method trained alternately is timed a second way, as Algorithm 1 of adacs has it: a step of the displacement
 estimator, then the deformation and the companion's map again for a step of the companion.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -24,18 +25,10 @@ from common.losses import Terms
 from tools.campaign.runs import config
 from tools.render import combinations
 
+from .bench import measuring
 from .options import METHOD
-from .steps import (
-    CASES,
-    Case,
-    Step,
-    as_asked,
-    loader_of,
-    median_seconds,
-    monai_voxelmorph,
-    plain_step,
-    stepper,
-)
+from .ratios import Timed
+from .steps import CASES, Case, Step, loader_of, monai_voxelmorph, plain_step, stepper
 
 BASELINE, PEER, UNSHARED = METHOD, "MONAI's VoxelMorph", " unshared"
 BAR = 1.6  # an alternating step, in steps of the baseline
@@ -59,16 +52,16 @@ class UnsharedTrainer(AlternatingTrainer):
 
 
 def run(args: argparse.Namespace) -> None:
-    """Time all methods in turns, print the medians and the ratios."""
+    """Time all methods, and state what each costs."""
     methods = methods_of(args.architecture, args.methods)
     case = next(case for case in CASES if len(case.size) == args.spatial_dims)
-    with as_asked(args) as device, tempfile.TemporaryDirectory() as folder:
-        calls = steps_of(args.architecture, methods, case, Path(folder), device)
-        seconds = median_seconds(calls, args.repeats, device)
-    print(f"  {args.architecture}, {case}, as the bundles train:")
-    report(seconds)
-    for name, ratio in ratios_of(seconds).items():
-        print(f"ratio {args.architecture}_{name}_{case.name} {ratio:.4g}")
+    with measuring(args) as bench, tempfile.TemporaryDirectory() as folder:
+        calls = steps_of(args.architecture, methods, case, Path(folder), bench.device)
+        timed = bench.time(f"{args.architecture}, {case}, as the bundles train", calls)
+        report(timed)
+        for name, (slow, fast) in claims_of(calls).items():
+            what = f"{args.architecture}_{fast} step, {case.words}"
+            bench.claim(f"{args.architecture}_{name}_{case.name}", what, slow, timed.ratios(slow, fast))
 
 
 def methods_of(architecture: str, only: Sequence[str] | None = None) -> dict[str, bool]:
@@ -116,23 +109,26 @@ def trainer_of(bundle: str, case: Case, folder: Path, device: torch.device, sett
     return parser.get_parsed_content("train#trainer")
 
 
-def report(seconds: dict[str, float]) -> None:
-    """Print the medians, also in steps of the baseline, and whether alternating steps keep to their bar."""
-    for name, value in seconds.items():
-        print(f"    {name:22} {1e3 * value:9.1f} ms a step {value / seconds[BASELINE]:8.2f} of {BASELINE}")
-    for name in alternating(seconds):
-        cost = seconds[name] / seconds[BASELINE]
-        print(f"  {name}: {cost:.2f} of {BASELINE}, at most {BAR}: {'holds' if cost <= BAR else 'missed'}")
+def report(timed: Timed) -> None:
+    """Print the steps in those of the baseline, and whether alternating ones keep to their bar."""
+    costs = {name: median(timed.ratios(name, BASELINE)) for name in timed.seconds}
+    for name, cost in costs.items():
+        print(f"    {name:24}{cost:8.2f} of {BASELINE}")
+    for name in alternating(costs):
+        held = "holds" if costs[name] <= BAR else "missed"
+        print(f"  {name}: {costs[name]:.2f} of {BASELINE}, at most {BAR}: {held}")
 
 
-def ratios_of(seconds: dict[str, float]) -> dict[str, float]:
-    """How many times as fast each method is as MONAI, as the baseline, and as its step unshared."""
-    ours = [name for name in seconds if name != PEER and not name.endswith(UNSHARED)]
-    ratios = {f"{name}_vs_monai": seconds[PEER] / seconds[name] for name in ours if PEER in seconds}
-    ratios |= {f"{name}_vs_{BASELINE}": seconds[BASELINE] / seconds[name] for name in ours[1:]}
-    return ratios | {f"{name}_vs_unshared": seconds[name + UNSHARED] / seconds[name] for name in alternating(seconds)}
+def claims_of(sides: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What is stated of each method, as the sides that are divided: against MONAI, the baseline, its step unshared."""
+    sides = list(sides)
+    ours = [name for name in sides if name != PEER and not name.endswith(UNSHARED)]
+    claims = {f"{name}_vs_monai": (PEER, name) for name in ours if PEER in sides}
+    claims |= {f"{name}_vs_{BASELINE}": (BASELINE, name) for name in ours[1:]}
+    return claims | {f"{name}_vs_unshared": (name + UNSHARED, name) for name in alternating(sides)}
 
 
-def alternating(seconds: dict[str, float]) -> list[str]:
-    """The methods that were also timed unshared."""
-    return [name for name in seconds if name + UNSHARED in seconds]
+def alternating(sides: Iterable[str]) -> list[str]:
+    """The methods that are also timed unshared."""
+    sides = list(sides)
+    return [name for name in sides if name + UNSHARED in sides]

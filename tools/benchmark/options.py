@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from common.options import add_bundle, add_device, add_seed, positive, sizes
+from common.options import add_bundle, add_device, add_seed, path, positive, sizes
 from tools.cine.band import add_scale
 
+ROUNDS = 7
+"""Of a comparison, at least."""
 METHOD = "mse"
 """The method that others are measured against."""
 HEAD = (160, 192, 160)
@@ -19,7 +21,7 @@ VARIANTS = ("small", "published")
 
 def architectures(parser: argparse.ArgumentParser) -> None:
     """Add the options of the steps of TransMorph and DiffuseMorph."""
-    _add_steps(parser, repeats=5)
+    _add_steps(parser)
     _add_dims(parser, 2)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="of the networks")
 
@@ -34,7 +36,7 @@ def band(parser: argparse.ArgumentParser) -> None:
 
 def ensemble(parser: argparse.ArgumentParser) -> None:
     """Add the options of the time and the memory of an ensemble."""
-    _add_steps(parser, repeats=5)
+    _add_steps(parser)
     parser.add_argument("--members", type=positive, default=8, metavar="N", help="of the ensemble (default: 8)")
 
 
@@ -57,7 +59,8 @@ def methods(parser: argparse.ArgumentParser) -> None:
 
 def metrics(parser: argparse.ArgumentParser) -> None:
     """Add the options of the metrics."""
-    _add_repeats(parser, 50)
+    _add_rounds(parser)
+    parser.set_defaults(threads=1, device="cpu")
 
 
 def region(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +78,15 @@ def start(parser: argparse.ArgumentParser) -> None:
     add_bundle(parser, "vxm_hetero_disp")
     for side in ("moving", "fixed"):
         parser.add_argument(f"--{side}", type=Path, metavar="FILE", help=f"{side} image (default: of a phantom)")
-    _add_repeats(parser, 5)
+    _add_rounds(parser)
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="of each process (default: 1)")
+    parser.set_defaults(device="cpu")
+
+
+def table(parser: argparse.ArgumentParser) -> None:
+    """Add the files of which tables are made."""
+    told = "written by --output (default: the repository's results)"
+    parser.add_argument("files", nargs="*", type=path, metavar="FILE", help=told)
 
 
 def training(parser: argparse.ArgumentParser) -> None:
@@ -85,18 +95,30 @@ def training(parser: argparse.ArgumentParser) -> None:
     _add_dims(parser, None)
 
 
-def _add_steps(parser: argparse.ArgumentParser, repeats: int = 9) -> None:
-    _add_repeats(parser, repeats)
+def rounds(text: str) -> int:
+    """A count of rounds that a median and a spread can be quoted of."""
+    if positive(text) < ROUNDS:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least {ROUNDS}, or --quick, which gives nothing to quote")
+    return int(text)
+
+
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    _add_rounds(parser)
     _add_place(parser)
 
 
-def _add_repeats(parser: argparse.ArgumentParser, default: int) -> None:
-    told = f"interleaved repeats, of which the median counts (default: {default})"
-    parser.add_argument("--repeats", type=positive, default=default, metavar="N", help=told)
+def _add_rounds(parser: argparse.ArgumentParser) -> None:
+    told = f"of which the median counts (default: {ROUNDS}, the fewest)"
+    parser.add_argument("--rounds", type=rounds, default=ROUNDS, metavar="N", help=told)
+    parser.add_argument(
+        "--quick", action="store_true", help="two rounds of one turn: whether it runs, nothing to quote"
+    )
+    told = "write all times, ratios and the machine (JSON)"
+    parser.add_argument("--output", type=path, metavar="FILE", help=told)
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=positive, metavar="N", help="of PyTorch (default: as PyTorch chooses)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="of PyTorch (default: 1)")
     add_device(parser, "cpu")
 
 
@@ -121,5 +143,6 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
     "region": ("how much of the hearts of ACDC is missed, and the Dice, by where a registration looks", region),
     "start": ("what `warpsure register` takes from the command to the files, part by part", start),
+    "table": ("the tables of speed in Markdown, from what the other benchmarks have written", table),
     "training": ("our VoxelMorph training step, against MONAI's, and the loader against the step", training),
 }

@@ -47,26 +47,32 @@ def run(args: argparse.Namespace) -> None:
     """
     if (args.moving is None) != (args.fixed is None):
         raise InputError("--moving and --fixed: give both, or none for the phantom")
-    with tempfile.TemporaryDirectory() as folder:
+    from .bench import measuring  # not above: what PyTorch takes is measured of this module's own process
+    from .ratios import Clock, Timed
+
+    with measuring(args) as bench, tempfile.TemporaryDirectory() as folder:
+        bench.clock = Clock("CPU time", time.process_time)  # of the processes, whatever their threads
         pair = [args.moving, args.fixed] if args.moving else phantom(Path(folder))
         words = [*map(str, pair), args.bundle, str(Path(folder) / "out")]
-        told = [(parts_of(words, args.threads), whole(words, args.threads)) for _ in range(args.repeats)]
-    parts = {name: median(found[name] for found, _ in told) for name in PARTS}
-    total = median(seconds for _, seconds in told)
-    for line in report(parts, total, args):
-        print(line)
+        if not args.quick:
+            whole(words, args.threads)  # what is new to the disk's cache does not count
+        told = [(parts_of(words, args.threads), whole(words, args.threads)) for _ in range(bench.rounds)]
+        seconds = {name: [found[name] for found, _ in told] for name in PARTS}
+        wholes = [total for _, total in told]
+        what = f"`warpsure register` of {'a phantom' if args.moving is None else args.moving.name} by {args.bundle}"
+        bench.timed[what] = Timed(1, seconds | {"the command": wholes})
+        print(*report(what, {name: median(each) for name, each in seconds.items()}, median(wholes)), sep="\n")
+        bench.claim("start_register", what, f"{BAR:g} CPU seconds", [BAR / total for total in wholes])
 
 
-def report(parts: Mapping[str, float], total: float, args: argparse.Namespace) -> list[str]:
-    """The table, and the ratio of the bar to the whole."""
-    what = "a phantom" if args.moving is None else args.moving.name
-    how = f"{what} by {args.bundle}, threads {args.threads}, median of {args.repeats}"
-    lines = [f"CPU seconds of `warpsure register`, {how}:"]
+def report(what: str, parts: Mapping[str, float], total: float) -> list[str]:
+    """The table of the parts, and the whole beside its bar."""
+    lines = [f"CPU seconds of {what}:"]
     lines += [f"  {name:12}{seconds:6.2f}  {PARTS[name]}".rstrip() for name, seconds in parts.items()]
     held = "holds" if total <= BAR else "missed"
     lines.append(f"  {'their sum':12}{sum(parts.values()):6.2f}")
     lines.append(f"  {'the command':12}{total:6.2f}  in processes of its own; the bar is {BAR:g}: {held}")
-    return [*lines, f"ratio start_register {BAR / total:.4g}"]
+    return lines
 
 
 def phantom(folder: Path) -> list[Path]:

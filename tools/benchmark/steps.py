@@ -1,12 +1,8 @@
-"""What benchmarks of training steps share: random pairs, single iterations of an engine, clocks that take turns."""
+"""What benchmarks of training steps share: random pairs, single iterations of an engine."""
 
 from __future__ import annotations
 
-import argparse
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +11,6 @@ import torch
 from ignite.engine import Events
 from torch import Tensor, nn
 
-from common.errors import InputError
 from common.nifti import save_image
 
 LEARNING_RATE, SMOOTH_WEIGHT = 1e-4, 0.01
@@ -35,42 +30,18 @@ class Case(NamedTuple):
         """As the ratios are called."""
         return f"{len(self.size)}d"
 
+    @property
+    def words(self) -> str:
+        """As the page's tables have it."""
+        size = f"{self.size[0]}{'²' if len(self.size) == 2 else '³'}"
+        size = size if len(set(self.size)) == 1 else " x ".join(map(str, self.size))
+        return f"{len(self.size)}D, {size if self.batch == 1 else f'batch {self.batch} of {size}'}"
+
     def __str__(self) -> str:
         return f"{self.name}, batch {self.batch} of {'x'.join(map(str, self.size))}"
 
 
 CASES = (Case(8, (128, 128), 64), Case(1, (64, 64, 64), 8))
-
-
-@contextmanager
-def as_asked(args: argparse.Namespace) -> Iterator[torch.device]:
-    """Check the shared options, and hold to them: the device to compute on.
-
-    Raises:
-        InputError: for a device that is not there.
-    """
-    device, before = device_of(args.device), torch.get_num_threads()
-    torch.set_num_threads(args.threads or before)
-    print(f"{torch.get_num_threads()} threads, device {device}, {args.repeats} repeats in turns.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MONAI's, on every construction of its Warp
-            yield device
-    finally:
-        torch.set_num_threads(before)
-
-
-def device_of(name: str) -> torch.device:
-    """The device of that name, tried.
-
-    Raises:
-        InputError: if there is none.
-    """
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a PyTorch that was built without CUDA
-        why = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: {why}; give cpu, or cuda where there is one") from error
 
 
 def write_pairs(case: Case, folder: Path) -> Path:
@@ -161,19 +132,3 @@ def stepper(trainer: Any, batch: Batch) -> Step:
         return trainer._iteration(trainer, dict(batch))
 
     return step
-
-
-def median_seconds(calls: dict[str, Step], repeats: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each call, taken in turns after one round that does not count."""
-    rounds = [dict(timed(calls, device)) for _ in range(repeats + 1)][1:]
-    return {name: float(np.median([seconds[name] for seconds in rounds])) for name in calls}
-
-
-def timed(calls: dict[str, Step], device: torch.device) -> Iterator[tuple[str, float]]:
-    """The seconds that each call takes now."""
-    for name, call in calls.items():
-        start = time.perf_counter()
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        yield name, time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Time our VoxelMorph training step against MONAI's, and the loader against the step, in one interleaved run."""
+"""Time our VoxelMorph training step against MONAI's, also with the decoder at half resolution, and the loader."""
 
 from __future__ import annotations
 
@@ -6,47 +6,38 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import torch
+from .bench import Bench, measuring
+from .steps import CASES, Case, loader_of, monai_voxelmorph, our_step, plain_step
 
-from .steps import (
-    CASES,
-    Case,
-    as_asked,
-    loader_of,
-    median_seconds,
-    monai_voxelmorph,
-    our_step,
-    plain_step,
-)
+AGAINST = "MONAI's VoxelMorph of the published layers in its SupervisedTrainer"
 
 
 def run(args: argparse.Namespace) -> None:
-    """Time both sides in turns, print the medians and the ratios."""
-    ratios: dict[str, float] = {}
-    with as_asked(args) as device:
+    """Time each case."""
+    with measuring(args) as bench:
         for case in (c for c in CASES if args.spatial_dims in (None, len(c.size))):
-            ratios |= compare(case, device, args.repeats)
-    for name, ratio in sorted(ratios.items(), key=lambda item: not item[0].startswith("training")):
-        print(f"ratio {name} {ratio:.4g}")
+            compare(bench, case)
 
 
-def compare(case: Case, device: torch.device, repeats: int) -> dict[str, float]:
+def compare(bench: Bench, case: Case) -> None:
     """The ratios of one case; the loader's only in 2D, where batches are many and steps short."""
     from common.networks import VoxelMorph
 
     dims = len(case.size)
     with tempfile.TemporaryDirectory() as folder:
-        loader = loader_of(case, Path(folder), device)
+        loader = loader_of(case, Path(folder), bench.device)
         batch = next(iter(loader))
         calls = {
             "ours": our_step(VoxelMorph(dims), loader, batch),
-            "monai": plain_step(monai_voxelmorph(dims), batch, device),
+            "fast": our_step(VoxelMorph(dims, half_resolution_decoder=True), loader, batch),
+            "MONAI": plain_step(monai_voxelmorph(dims), batch, bench.device),
+            "loader": lambda: list(loader),
         }
-        seconds = median_seconds(calls, repeats, device)
-        loading = median_seconds({"loader": lambda: list(loader)}, 5 * repeats, device)["loader"] / len(loader)
-    ours, theirs = seconds["ours"], seconds["monai"]
-    print(f"  {case}:")
-    print(f"    ours  {1e3 * ours:9.2f} ms a step\n    MONAI {1e3 * theirs:9.2f} ms a step")
-    print(f"    loader {1e3 * loading:8.3f} ms a batch, {100 * loading / ours:.2f} % of our step")
-    ratios = {f"training_step_{case.name}": theirs / ours}
-    return ratios | ({"loader_vs_step": ours / loading} if case.name == "2d" else {})
+        timed = bench.time(f"VoxelMorph, {case}; the loader, {len(loader)} batches", calls)
+    what = f"VoxelMorph step, {case.words}"
+    bench.claim(f"training_step_{case.name}", what, AGAINST, timed.ratios("MONAI", "ours"))
+    fast = f"{what}, decoder at half resolution"
+    bench.claim(f"training_step_fast_{case.name}", fast, AGAINST, timed.ratios("MONAI", "fast"))
+    if dims == 2:
+        steps = [ratio * len(loader) for ratio in timed.ratios("ours", "loader")]
+        bench.claim("loader_vs_step", f"a batch from the loader, {case.words}", "our VoxelMorph step", steps)
