@@ -23,7 +23,7 @@ from common.collection.find import need_repository
 from common.errors import InputError, say_in_one_line
 from common.options import Parser, add_output, program
 
-from .results import RECIPES, about_data, all_weights, results
+from .recipes.shipped import RECIPES, about_data, all_weights, results
 
 BUNDLES = Path(__file__).parent.parent / "bundles"
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"

@@ -15,7 +15,8 @@ from common.collection.weights import weights_of
 from common.errors import InputError
 from common.files import file_hash
 from common.io import load_weights
-from tools import render, results
+from tools import render
+from tools.recipes import shipped
 
 BUNDLES = render.bundle_names()
 PROPERTIES = {"train": "train", "evaluate": "infer", "inference": "infer"}
@@ -98,14 +99,14 @@ def test_shipped_weights_are_those_of_the_metadata_and_load_strictly(name: str) 
 def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipes = shutil.copytree(results.RECIPES, tmp_path / "recipes")
+    recipes = shutil.copytree(shipped.RECIPES, tmp_path / "recipes")
     row = json.loads((recipes / "results" / "vxm_mse.json").read_text())
     row |= {"dataset": "CAMUS", "pairs": 200, "settings": {"augmentation": "pair"}}
     del row["grid"]
     row["weights"] |= {"sha256": "f" * 64}
     (recipes / "results" / "camus").mkdir()
     (recipes / "results" / "camus" / "vxm_mse.json").write_text(json.dumps(row))
-    monkeypatch.setattr(results, "RECIPES", recipes)
+    monkeypatch.setattr(shipped, "RECIPES", recipes)
     files = render.render(*render.combinations()["vxm_mse"])
     page, licences = files["docs/README.md"], files["docs/data_license.txt"]
     for text in (page, licences):

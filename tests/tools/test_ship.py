@@ -12,9 +12,10 @@ import yaml
 
 from common.errors import InputError
 from common.files import file_hash
-from tools import results, ship
+from tools import ship
 from tools.campaign import shipping
 from tools.campaign.runs import Run
+from tools.recipes import shipped as recorded
 
 Make = Callable[..., Run]
 
@@ -23,7 +24,7 @@ Make = Callable[..., Run]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where bundles and results are written to, instead of the repository."""
     monkeypatch.setattr(shipping, "BUNDLES", tmp_path / "bundles")
-    monkeypatch.setattr(results, "RECIPES", tmp_path / "recipes")
+    monkeypatch.setattr(recorded, "RECIPES", tmp_path / "recipes")
     return tmp_path
 
 
@@ -109,7 +110,7 @@ def test_large_weights_belong_elsewhere(home: Path, finished: Make) -> None:
 def test_results_in_the_repository_are_of_this_form() -> None:
     needed = {"chosen", "dataset", "split", "pairs", "seeds", "weights", "shipped"}
     needed |= {"published", "standard", "undeformed"}
-    for path in (results.RECIPES / "results").rglob("*.json"):
+    for path in (recorded.RECIPES / "results").rglob("*.json"):
         row = yaml.safe_load(path.read_text())
         assert needed <= set(row), path
 
@@ -124,9 +125,9 @@ def test_weights_of_a_name_lie_beside_the_default_ones(home: Path, finished: Mak
     assert sorted(path.name for path in models.iterdir()) == ["model.pt", "model_camus.pt"]
     assert row["weights"]["sha256"] == file_hash(models / "model_camus.pt")
     assert row["chosen"] == {"smooth_weight": 0.01} and row["settings"] == {"max_epochs": 9}
-    assert results.results("vxm_hetero") == default and results.results("vxm_hetero", "camus") == row
-    assert list(results.all_results("vxm_hetero")) == ["tiny", "camus"]
-    command = results.training_command("vxm_hetero", row)
+    assert recorded.results("vxm_hetero") == default and recorded.results("vxm_hetero", "camus") == row
+    assert list(recorded.all_results("vxm_hetero")) == ["tiny", "camus"]
+    command = recorded.training_command("vxm_hetero", row)
     assert all(text in command for text in ("--smooth_weight 0.01", "--max_epochs 9", "--seed 3"))
 
 

@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.files import write_bytes, write_json
 from common.io.weights import read_checkpoint
 
-from ..results import default_name, results, results_file
+from ..recipes.shipped import default_name, results, results_file
 from .aggregate import FIGURES, figures, paired_tests
 from .runs import Run, check, find, method_recipe, metrics, score
 from .variants import write_variant

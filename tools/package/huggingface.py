@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from common.errors import InputError
-from tools.results import all_weights
+from tools.recipes.shipped import all_weights
 
 from .contents import Package, with_sums
 

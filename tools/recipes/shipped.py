@@ -13,7 +13,7 @@ import yaml
 
 from common.collection.weights import file_name
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = Path(__file__).parent
 
 
 def results_file(bundle: str, weights: str | None = None) -> Path:
