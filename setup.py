@@ -34,7 +34,7 @@ class Build(build_py):
         package = Path(self.build_lib) / "warpsure"
         shutil.copytree("common", package, ignore=shutil.ignore_patterns("__pycache__"))
         tools = [path for path in Path("tools").rglob("*") if not {"__pycache__", "editable"} & {*path.parts}]
-        parts = ("LICENSE", "configs/*", "docs/*", "models/model.pt")
+        parts = ("LICENSE", "configs/*", "docs/*", "models/model*.pt")
         bundles = [path for part in parts for path in Path("bundles").glob(f"*/{part}")]
         for source in (path for path in tools + bundles if path.is_file()):
             target = package / source

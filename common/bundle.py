@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from .collection.find import BUNDLES, INSTALLED
+from .collection.weights import weights_file
 from .data import prepared
 from .data.augmentation import RandomDeformation
 from .data.phantom import ensure_phantom
@@ -34,6 +35,15 @@ def folder(bundle_root: str, name: str) -> str:
     """Where a bundle writes ``name``: in its own folder, or in one of its name where it is run, if it is installed."""
     own = Path(bundle_root)
     return str((Path.cwd() / own.name if own.parent == INSTALLED else own) / name)
+
+
+def checkpoint(bundle_root: str, weights: str | None = None) -> str:
+    """The file of the bundle's weights of this name; None is ``models/model.pt``.
+
+    Raises:
+        InputError: it has none of that name.
+    """
+    return str(weights_file(bundle_root, weights))
 
 
 def start(seed: int = 0) -> None:

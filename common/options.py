@@ -47,6 +47,11 @@ def add_bundle(parser: Group, default: str | None = None, **more: Any) -> None:
     parser.add_argument("--bundle", default=default, required=default is None, metavar=BUNDLES, help=told, **more)
 
 
+def add_weights(parser: Group) -> None:
+    """``--weights``: which of a bundle's, by the name that `collection.weights` knows them by."""
+    parser.add_argument("--weights", metavar="NAME", help="of the bundle's weights, as `warpsure where` lists them")
+
+
 def add_bundles(parser: Group, default: Sequence[str] | None, told: str) -> None:
     """``--bundles``: several of what ``--bundle`` takes; ``told`` is the default in words."""
     what = f"of each {BUNDLE} (default: {told})"
@@ -77,11 +82,7 @@ def add_select(parser: Group) -> None:
 
 
 def add_overrides(parser: Group, of: str) -> None:
-    """``--override KEY=VALUE ...``, which may be repeated; see `parse_overrides`.
-
-    Args:
-        of: whose settings they are: "settings of the bundle's inference config".
-    """
+    """``--override KEY=VALUE ...``, which may be repeated, of what ``of`` says; see `parse_overrides`."""
     parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=of)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # arguments of `monai.bundle run` itself, which arrive among the overrides
 OF_MONAI = {"init_id", "run_id", "final_id", "meta_file", "logging_file", "tracking", "workflow_type"}
+FILES = ("checkpoint", "members")  # settings that say which files of weights, as the name ``weights`` does
 OF_TRACKING = {"tracking_uri", "experiment_name", "run_name", "save_execute_config"}
 
 
@@ -105,6 +106,9 @@ def override(config: dict[str, Any], overrides: Mapping[str, Any], names: str) -
         if not _is_known(config, key.split("::")):
             raise InputError(f"--{given}: no such setting in {names}; did you mean --{_nearest(config, key)}?")
         put(config, key, meaning(given, overrides[given]))
+    if "weights" in overrides and config["weights"] is not None:
+        for other in (key for key in FILES if overrides.get(key) is not None and config[key] is not None):
+            raise InputError(f"--weights {config['weights']}: --{other} says others; give one of the two.")
 
 
 def running_workflow() -> ConfigWorkflow | None:

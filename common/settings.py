@@ -14,6 +14,7 @@ from numbers import Real
 from os import PathLike, fspath
 from typing import Any, Literal, NamedTuple
 
+from .collection.weights import NAME
 from .data.names import PAIRINGS, SPLITS
 from .errors import InputError
 
@@ -134,6 +135,12 @@ def _path(value: Any) -> str:
     return text
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError
+    return value
+
+
 def _device(value: Any) -> Any:
     import torch
 
@@ -160,6 +167,7 @@ SETTINGS: dict[str, Kind] = {
     # where things are
     **dict.fromkeys(("output_dir", "bundle_root"), PATH),
     **dict.fromkeys(PAIR_PATHS, or_null(PATH)),
+    "weights": or_null(Kind("the name of weights of the bundle", _name)),
     "checkpoint": or_null(PATH),
     "members": several(PATH, 1, alone=True),
     "device": DEVICE,

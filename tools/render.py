@@ -7,7 +7,6 @@ the templates of a bundle's files; a bundle's weights and what was measured with
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import textwrap
@@ -24,7 +23,8 @@ from common.collection.find import need_repository
 from common.errors import InputError, say_in_one_line
 from common.options import Parser, add_output, program
 
-RECIPES = Path(__file__).parent / "recipes"
+from .recipes.shipped import RECIPES, about_data, all_weights, results
+
 BUNDLES = Path(__file__).parent.parent / "bundles"
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 CONFIGS = (
@@ -88,17 +88,6 @@ def combinations() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 def bundle_names() -> list[str]:
     """Every bundle that there are recipes for."""
     return list(combinations())
-
-
-def results(name: str) -> dict[str, Any]:
-    """What was measured with a bundle's shipped weights; empty before that."""
-    path = RECIPES / "results" / f"{name}.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
-
-
-def about_data(dataset: str) -> dict[str, str]:
-    """What is said of the data that weights were trained on."""
-    return yaml.safe_load((RECIPES / "data.yaml").read_text("utf-8"))[dataset]
 
 
 def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -215,7 +204,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     environment.filters["reference"] = lambda setting: f'{setting}: "@{setting}"'
     name = f"{architecture['name']}_{method['name']}"
-    measured, settings = results(name), settings_of(name, architecture, method)
+    settings, weights = settings_of(name, architecture, method), all_weights(name)
     training = architecture["training"] | method.get("training", {})
     listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]
     values = {
@@ -226,9 +215,9 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
         "training": training | {"max_epochs": training["max_epochs"] + method.get("extra_epochs", 0)},
         "alternating": method["trainer"] == "AlternatingTrainer",
-        "results": measured and {"ause": None, **measured},
-        "data": about_data(measured["dataset"]) if measured else {},
-        "expect": expectation(measured),
+        "weights": weights,
+        "results": weights[0]["results"] if weights else {},
+        "expect": expectation(results(name)),
         "cost": method["cost"] if "spatial_dims" in method else f"{architecture['cost']} {method['cost']}".strip(),
         "parameters": parameters(architecture, method),
         "versions": versions(),

@@ -1,8 +1,10 @@
 """Put a bundle's trained weights into it, and what was measured with them where its documents take it from.
 
     warpsure ship --runs RUNS --bundle vxm_hetero --searched GRID_RUNS --against vxm_mse
+    warpsure ship --runs CAMUS_RUNS --bundle vxm_hetero --weights camus --against vxm_mse
 
-The weights are those of the first seed, and the figures are over all seeds of the variant. Render afterwards.
+The weights are those of the first seed, and the figures are over all seeds of the variant. With --weights they are put
+beside the bundle's default ones, under that name. Render afterwards.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     described = Parser(program("ship"), description=__doc__)
     described.add_argument("--runs", type=Path, required=True, metavar="RUNS", help="the output folder of train-all")
     add_bundle(described)
+    beside = "a name for the weights, beside the bundle's default ones (default: they become these)"
+    described.add_argument("--weights", dest="name", metavar="NAME", help=beside)
     described.add_argument("--variant", metavar="V", help="its folder's name (default: the only one)")
     described.add_argument("--searched", type=Path, metavar="RUNS", help="where its settings were searched")
     add_select(described)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import warnings
 import zipfile
@@ -15,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..collection.weights import weights_in
 from ..errors import InputError
 from ..files import file_hash, write_bytes
 
@@ -91,15 +91,9 @@ def check_shipped(path: Path) -> None:
     Raises:
         InputError: they are others.
     """
-    metadata = path.parent.parent / "configs" / "metadata.json"
-    if path.parent.name != "models" or not (metadata.is_file() and path.is_file()):
-        return
-    try:
-        about = json.loads(metadata.read_text("utf-8"))["weights"]
-        file, declared = about["file"], about["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return  # a bundle that declares nothing
-    if file == f"models/{path.name}" and file_hash(path) != declared:
+    declared = known.about.get("sha256") if (known := weights_in(path)) else None
+    if declared is not None and path.is_file() and file_hash(path) != declared:
+        metadata = path.parent.parent / "configs" / "metadata.json"
         raise InputError(f"{path}: not the weights that {metadata} names; fetch them, or give others by checkpoint.")
 
 

@@ -74,7 +74,7 @@ def open_bundle(given: str | Path | Found, /, device: str | torch.device | None 
         name=folder.name,
         network=load_weights(network, weights).to(device).eval(),
         spatial_dims=int(network.spatial_dims),
-        framing=_framing(config, file, card_of(folder, weights)),
+        framing=_framing(config, file, card_of(weights)),
         folder=folder,
         version=version_of(folder),
         weights=weights,
@@ -100,6 +100,9 @@ def _settings(file: Path, folder: Path, own: Mapping[str, Any], overrides: Mappi
         raise InputError(f"{file}: has no network_def; give a bundle for registration.")
     settings |= {"bundle_root": literal(str(folder))} | {key: literal(value) for key, value in own.items()}
     override(settings, overrides, str(file))
+    if "checkpoint" in own and settings.get("weights") is not None:
+        also = f"--weights {settings['weights']} is one of its bundle's"
+        raise InputError(f"{own['checkpoint']}: weights of a run, but {also}; give the bundle, or leave it out.")
     return settings
 
 

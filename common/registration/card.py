@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from ..collection.weights import weights_in
 
 FAR = 1.25
 """The factor by which voxels may differ from the training's."""
@@ -17,14 +17,16 @@ class Card:
     """The images of a training; None is unknown.
 
     Attributes:
-        spacing: of their voxels along the network's axes, mm.
+        spacing: of their voxels along the network's axes, mm; None too where these have no physical size.
         size: what the network saw of them at once, in voxels.
         modality: as DICOM calls it: "MR".
+        resized: whether they were whole images that had been resized to ``size``, each axis by a factor of its own.
     """
 
     spacing: tuple[float, ...] | None = None
     size: tuple[int, ...] | None = None
     modality: str | None = None
+    resized: bool = False
 
     def is_far(self, spacing: Sequence[float]) -> bool:
         """Whether voxels of ``spacing``, mm along the network's axes, differ by more than `FAR`."""
@@ -34,21 +36,20 @@ class Card:
         return max(*ratios, *(1 / ratio for ratio in ratios)) > FAR
 
 
-def card_of(bundle_root: str | Path, weights: Any) -> Card:
-    """The card of a bundle's own weights; of others (a run's, an ensemble's) nothing is known.
+def card_of(file: Any) -> Card:
+    """The card of weights that the metadata of their bundle describe; of others (a run's, an ensemble's) none is known.
 
     Args:
-        bundle_root: the bundle's folder, whose metadata may have ``spacing_mm``, ``size`` and ``modality`` in
-            ``weights``, beside their ``file``.
-        weights: the file that is loaded.
+        file: the weights.
     """
-    folder = Path(bundle_root).resolve()
+    known = weights_in(file)
     try:
-        said = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["weights"]
-        own = isinstance(weights, str | Path) and Path(weights).resolve() == folder / said["file"]
-        spacing, size, modality = (said.get(key) if own else None for key in ("spacing_mm", "size", "modality"))
+        spacing, size, modality = (known.about.get(k) if known else None for k in ("spacing_mm", "size", "modality"))
         return Card(
-            tuple(map(float, spacing)) if spacing else None, tuple(map(int, size)) if size else None, modality or None
+            tuple(map(float, spacing)) if spacing else None,
+            tuple(map(int, size)) if size else None,
+            modality or None,
+            bool(known and size and known.about.get("resized")),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         return Card()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..collection.weights import told
 from ..files import file_hash
 from ..interfaces import needed
 from ..io.images import MedicalImage
@@ -33,7 +34,7 @@ def about(found: Registration) -> dict[str, Any]:
     """Say what was registered, by what, and on which grids."""
     by, frames = needed(found.by, "name of what registered"), found.case.frames
     return {
-        "bundle": {"name": by.name, "version": by.version, "weights_sha256": _hashes(by.weights)},
+        "bundle": {"name": by.name, "version": by.version, **_weights(by.weights)},
         "versions": {"python": sys.version.split()[0]}
         | {name: sys.modules[name].__version__ for name in ("torch", "numpy")},
         "moving": _grid(found.moving),
@@ -53,11 +54,11 @@ def about(found: Registration) -> dict[str, Any]:
     }
 
 
-def _hashes(weights: Any) -> Any:
-    """Of a file; of the members of an ensemble a list; None where there is none."""
-    if weights is None:
-        return None
-    return [file_hash(file) for file in weights] if isinstance(weights, list | tuple) else file_hash(weights)
+def _weights(weights: Any) -> dict[str, Any]:
+    """Of a file what is `told`; of the members of an ensemble the hashes, a list; None where there is none."""
+    if isinstance(weights, str | Path):
+        return told(weights)
+    return {"weights_sha256": None if weights is None else [file_hash(file) for file in weights]}
 
 
 def summary(found: Registration) -> dict[str, Any]:

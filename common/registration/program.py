@@ -17,6 +17,7 @@ from ..options import (
     add_outside,
     add_overrides,
     add_region,
+    add_weights,
     parse_overrides,
     region_overrides,
 )
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     parser.add_argument("moving", type=Path, help="image to be warped: 2D, a stack of slices or a volume")
     parser.add_argument("fixed", type=Path, help="image that it is registered to; its grid may be another")
     add_bundle(parser, bundle)
+    add_weights(parser)
     add_output(parser, "folder for the results")
     parser.add_argument("--name", help="what the files are called after (default: the moving image)")
     parser.add_argument("--label", type=Path, help="label map of the moving image, to carry along")
@@ -99,4 +101,5 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     found = parse_overrides(options.override)
     if "device" in found:
         raise InputError(f"--override device={found['device']}: give it by --device.")
-    return found | region_overrides(options)
+    named = {} if options.weights is None else {"weights": options.weights}
+    return found | named | region_overrides(options)

@@ -77,12 +77,13 @@ class Framing:
 
     Args:
         crop_size: voxels along each axis, one number for all axes, or "all"; what is not positive is the whole axis.
-            None is 128 x 128 in 2D and everything in 3D. Where the region leaves the image it is zero.
+            None is 128 x 128 in 2D and everything in 3D, or where the training's images were whole ones, resized. Where
+            the region leaves the image it is zero.
         center: "auto", "image", "detect" (see `detect_centre`), or the fixed image's voxel in its middle. "auto" is the
             middle of the labels, for which the region becomes larger if need be; without a label "detect" where the two
             images have one grid, else "image".
-        network_size: the grid that the region is resized to, for a network that was trained on resized images; None
-            leaves the voxels.
+        network_size: the grid that the region is resized to. None leaves the voxels, unless the training's images were
+            resized: then it is their size, but where a ``spacing`` is given.
         percentiles: of the intensities in the region that become 0 and 1.
         spacing: of the network's voxels in mm, one number or one for each of its axes; None is the fixed image's own,
             or the training's where the two differ by more than a factor of 1.25.
@@ -117,6 +118,12 @@ class Framing:
             raise InputError(
                 f"percentiles is {self.percentiles!r}; give two numbers from 0 to 100, the lower one first."
             )
+
+    @property
+    def resized_to(self) -> Sequence[int] | None:
+        """The grid that the region is resized to; None leaves the voxels."""
+        asked = self.network_size is not None or self.spacing is not None
+        return self.network_size if asked or not self.trained.resized else self.trained.size
 
     def spacing_for(self, dims: int) -> tuple[float, ...] | None:
         """The spacing along each of ``dims`` axes; raise InputError if it is of another number of axes, or not one."""
@@ -175,23 +182,24 @@ class Framing:
     def windows(self, box: Box) -> Windows:
         """Return what the network sees of a box of `boxes` at once: windows, of which one may be enough."""
         size = self.trained.size
-        fits = size is None or len(size) != len(box[1]) or self.network_size is not None
+        fits = size is None or len(size) != len(box[1]) or self.resized_to is not None
         return Windows.over(box[1], None if fits else size)
 
     def region(self, box: Box) -> Region:
         """Return the network's grid over a box of `boxes`."""
         start, size = box
-        if self.network_size is not None and len(self.network_size) != len(size):
-            raise InputError(f"network_size is {list(self.network_size)}; give {len(size)} numbers.")
-        return Region.box(start, size, self.network_size)
+        shape = self.resized_to
+        if shape is not None and len(shape) != len(size):
+            raise InputError(f"network_size is {list(shape)}; give {len(size)} numbers.")
+        return Region.box(start, size, shape)
 
     def cut(self, image: np.ndarray, box: Box) -> np.ndarray:
         """Return the region of ``image`` (i, j, ...) in [0, 1]: each slice by itself in 2D, the volume in 3D."""
         start, size = box
         region = crop_or_pad(image, start, size, background(image))
         inside = crop_or_pad(np.ones(image.shape, bool), start, size)
-        if self.network_size is not None:
-            region, inside = resize(region, self.network_size), resize(inside, self.network_size, order=0)
+        if (shape := self.resized_to) is not None:
+            region, inside = resize(region, shape), resize(inside, shape, order=0)
         if len(size) == image.ndim:
             return min_max(region, self.percentiles, inside)
         parts = [min_max(region[..., k], self.percentiles, inside[..., k]) for k in range(region.shape[-1])]
@@ -200,10 +208,11 @@ class Framing:
     def cut_label(self, label: np.ndarray, box: Box) -> np.ndarray:
         """Return the region of a label map (i, j, ...), 0 where it leaves the image, resized to the nearest voxel."""
         region = crop_or_pad(label, *box)
-        return region if self.network_size is None else resize(region, self.network_size, order=0)
+        return region if self.resized_to is None else resize(region, self.resized_to, order=0)
 
     def _wanted(self, dims: int) -> tuple[int, ...]:
-        wanted = self.crop_size if self.crop_size is not None else (128 if dims == 2 else "all")
+        own = 128 if dims == 2 and not self.trained.resized else "all"
+        wanted = own if self.crop_size is None else self.crop_size
         wanted = 0 if wanted == "all" else wanted
         sizes = [wanted] * dims if isinstance(wanted, int) else wanted
         if isinstance(sizes, str) or len(sizes) != dims or not all(isinstance(n, int) for n in sizes):

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from ..collection.weights import FOLDER, weights_in
 from ..errors import InputError
+from ..registration.card import card_of
 from ..registration.region import Framing
 from ..registration.tasks import tasks
 from .refusal import refusing
@@ -24,15 +26,17 @@ class PairOfRequest:
 
     Args:
         network: the bundle's, with or without weights: what it takes and gives.
-        framing: where it looks in the images; the request's ``center`` goes before.
+        framing: where it looks in the images; the request's ``center`` goes before, and the card of the weights that
+            its ``model_filename`` names.
+        bundle_root: the folder of the bundle, whose weights these are.
 
     Raises (or answers with status 400):
         InputError: as `read_studies`, a result that the network does not give, or images that are constant or do not
             overlap.
     """
 
-    def __init__(self, network: nn.Module, framing: Framing | None = None) -> None:
-        self.network, self.framing = network, framing or Framing()
+    def __init__(self, network: nn.Module, framing: Framing | None = None, bundle_root: str | Path = "") -> None:
+        self.network, self.framing, self.models = network, framing or Framing(), Path(bundle_root) / FOLDER
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return ``data`` with the network's input in it."""
@@ -48,6 +52,12 @@ class PairOfRequest:
         return {**data, **found, "channels": channels, "result": wanted}
 
     def _framing(self, data: dict[str, Any]) -> Framing:
-        center = data.get("center")
-        center = center[0] if isinstance(center, list) and center and isinstance(center[0], str) else center
-        return replace(self.framing, center=center) if center else self.framing
+        center, weights = (_first(data.get(key)) for key in ("center", "model_filename"))
+        framing = replace(self.framing, center=center) if center else self.framing
+        file = self.models / weights if isinstance(weights, str) else None
+        return replace(framing, trained=card_of(file)) if weights_in(file) else framing
+
+
+def _first(value: Any) -> Any:
+    """The default of a list of choices."""
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], str) else value

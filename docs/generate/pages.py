@@ -107,7 +107,7 @@ def _sizes(architecture: dict[str, Any], dims: int) -> str:
 
 def table(bundles: list[str]) -> str:
     """What was measured with the shipped weights of ``bundles``, on validation pairs."""
-    rows = [row for name in bundles if (row := _row(name, render.results(name)))]
+    rows = [_row(name, each) for name in bundles for each in render.all_weights(name)]
     without = [f"`{name}`" for name in bundles if not render.results(name)]
     missing = f"Without weights: {', '.join(without)}."
     if not rows:
@@ -117,12 +117,12 @@ def table(bundles: list[str]) -> str:
     return "\n".join([COLUMNS, rule, *rows]) + f"\n\n{note}" + (f"\n\n{missing}" if without else "")
 
 
-def _row(name: str, measured: dict[str, Any]) -> str:
-    if not measured:
-        return ""
+def _row(name: str, weights: dict[str, Any]) -> str:
+    measured = weights["results"]
+    named = f"`{name}`" + ("" if weights["file"] == "models/model.pt" else f", `--weights {weights['name']}`")
     published, standard = (measured[protocol]["dsc"] for protocol in ("published", "standard"))
     ause = measured.get("ause")
-    cells = [f"`{name}`", measured["dataset"], len(measured["seeds"]), _spread(published), _spread(standard),
+    cells = [named, measured["dataset"], len(measured["seeds"]), _spread(published), _spread(standard),
              f"{measured['standard']['hd95']['mean']:.2f}", f"{measured['folding_percent']['mean']:.3f}",
              f"{1e4 * ause['mean']:.2f}" if ause and "label" not in measured else "–"]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"

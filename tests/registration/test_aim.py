@@ -112,16 +112,17 @@ def test_voxels_far_from_the_training_s_are_resampled(
 def test_a_card_is_that_of_the_bundle_s_own_weights(tmp_path: Path) -> None:
     said = {"file": "models/model.pt", "spacing_mm": [1.5, 1.4], "size": [128, 96], "modality": "MR"}
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "metadata.json").write_text(json.dumps({"weights": said}))
+    resized = {"file": "models/model_us.pt", "spacing_mm": None, "size": [128, 128], "modality": "US", "resized": True}
+    (tmp_path / "configs" / "metadata.json").write_text(json.dumps({"weights": {"mr": said, "us": resized}}))
     own = tmp_path / "models" / "model.pt"
-    assert card_of(tmp_path, own) == Card((1.5, 1.4), (128, 96), "MR")
-    assert card_of(tmp_path, str(own)) == card_of(tmp_path, own)
-    for other in (tmp_path / "model.pt", None, [own]):
-        assert card_of(tmp_path, other) == Card()
+    assert card_of(own) == Card((1.5, 1.4), (128, 96), "MR")
+    assert card_of(str(own)) == card_of(own)
+    assert card_of(own.with_name("model_us.pt")) == Card(None, (128, 128), "US", resized=True)
+    for other in (tmp_path / "model.pt", own.with_name("other.pt"), None, [own]):
+        assert card_of(other) == Card()
     for wrong in ("", "[]", '{"weights": 3}', '{"weights": {"file": "models/model.pt", "size": "big"}}'):
         (tmp_path / "configs" / "metadata.json").write_text(wrong)
-        assert card_of(tmp_path, own) == Card()
-    assert card_of(tmp_path / "nowhere", own) == Card()
+        assert card_of(own) == Card()
 
 
 def test_shipped_weights_have_a_card() -> None:

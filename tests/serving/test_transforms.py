@@ -15,9 +15,11 @@ import pytest
 import torch
 from inference import Constant, infer
 from monai.bundle import ConfigParser
+from toy_registration import named_bundle
 
 from common.engines.inferer import BatchInferer
 from common.errors import InputError
+from common.registration.card import card_of
 from common.registration.look import looks
 from common.registration.region import Framing
 from common.serving import ImageOfPrediction, PairOfRequest
@@ -173,3 +175,16 @@ def test_every_bundle_is_told_how_to_serve(name: str, studies: Path) -> None:
         for transform in post.transforms:
             data = transform(data)
         assert data["pred"].shape == (1, 40, 36, 3) and np.isfinite(data["pred"]).all()
+
+
+def test_the_card_is_that_of_the_weights_that_a_request_names(
+    studies: Path, request_ab: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = named_bundle(tmp_path / "toy")
+    framing = Framing(trained=card_of(folder / "models" / "model.pt"))
+    for named in ("model_us.pt", ["model_us.pt", "model.pt"]):
+        found = PairOfRequest(Constant((0.0, 0.0)), framing, folder)({**request_ab, "model_filename": named})
+        assert found["image"].shape[2:] == (24, 16)
+    for other in ("model.pt", "tuned_1.pt", ["model.pt", "model_us.pt"], "", None, 3):
+        found = PairOfRequest(Constant((0.0, 0.0)), framing, folder)({**request_ab, "model_filename": other})
+        assert found["image"].shape[2:] == (32, 32)

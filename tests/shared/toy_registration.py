@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from common.files import file_hash
 from common.io.images import MedicalImage, write_image
 from common.io.weights import save_weights
 from common.physical import grid_points
@@ -78,3 +80,23 @@ def blob(shape: tuple[int, ...], affine: np.ndarray, place: np.ndarray = PLACE, 
 def written(image: MedicalImage, path: Path) -> Path:
     """``image`` as a file."""
     return write_image(path, image.array, image.affine)
+
+
+def named_bundle(folder: Path, spatial_dims: int = 2, **more: object) -> Path:
+    """A toy bundle with a second set of weights, "us", of whole images that had been resized to 24 x 16.
+
+    They say 0.25 where the default, "mr", says 0.5.
+    """
+    chosen = {"imports": ["$import common.bundle as bundle"], "weights": None, "crop_size": None, "center": "auto"}
+    chosen["checkpoint"] = "$bundle.checkpoint(@bundle_root, @weights)"
+    toy_bundle(folder, spatial_dims, **chosen | more)
+    save_weights(CentreOfMass(spatial_dims, value=0.25), folder / "models" / "model_us.pt")
+    cards = {
+        "mr": {"file": "models/model.pt", "spacing_mm": [1.5, 1.5], "size": [32, 32], "modality": "MR", "data": "A"},
+        "us": {"file": "models/model_us.pt", "spacing_mm": None, "size": [24, 16], "resized": True, "modality": "US"},
+    }
+    about = {name: {**card, "sha256": file_hash(folder / card["file"])} for name, card in cards.items()}
+    about["us"]["data"] = "B, 300 patients"
+    metadata = folder / "configs" / "metadata.json"
+    metadata.write_text(json.dumps({"version": "1.2.3", "weights": about}))
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import BundleProperty, BundlePropertyConfig
 
+from common.collection.weights import weights_of
 from common.errors import InputError
 from common.files import file_hash
 from common.io import load_weights
 from tools import render
+from tools.recipes import shipped
 
 BUNDLES = render.bundle_names()
 PROPERTIES = {"train": "train", "evaluate": "infer", "inference": "infer"}
@@ -83,15 +86,40 @@ def test_what_monai_requires_stands_in_the_config(name: str, config: str) -> Non
 @pytest.mark.parametrize("name", BUNDLES)
 def test_shipped_weights_are_those_of_the_metadata_and_load_strictly(name: str) -> None:
     configs = render.BUNDLES / name / "configs"
-    weights = configs.parent / "models" / "model.pt"
-    declared = json.loads((configs / "metadata.json").read_text()).get("weights")
-    assert weights.exists() == (declared is not None)
-    if declared is None:
+    declared = weights_of(configs.parent)
+    assert {each.file for each in declared.values()} == set((configs.parent / "models").glob("*"))
+    if not declared:
         assert "There are no weights yet" in (configs.parent / "docs" / "README.md").read_text()
-        return
-    assert file_hash(weights) == declared["sha256"]
     parser = ConfigParser(ConfigParser.load_config_file(str(configs / "inference.yaml")))
-    load_weights(parser.get_parsed_content("network_def"), weights)
+    for weights in declared.values():
+        assert file_hash(weights.file) == weights.about["sha256"]
+        load_weights(parser.get_parsed_content("network_def"), weights.file)
+
+
+def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = shutil.copytree(shipped.RECIPES, tmp_path / "recipes")
+    row = json.loads((recipes / "results" / "vxm_mse.json").read_text())
+    row |= {"dataset": "CAMUS", "pairs": 200, "settings": {"augmentation": "pair"}}
+    del row["grid"]
+    row["weights"] |= {"sha256": "f" * 64}
+    (recipes / "results" / "camus").mkdir()
+    (recipes / "results" / "camus" / "vxm_mse.json").write_text(json.dumps(row))
+    monkeypatch.setattr(shipped, "RECIPES", recipes)
+    files = render.render(*render.combinations()["vxm_mse"])
+    page, licences = files["docs/README.md"], files["docs/data_license.txt"]
+    for text in (page, licences):
+        assert "models/model.pt" in text and "models/model_camus.pt" in text and "Leclerc" in text and "Bernard" in text
+    assert "| `acdc`, the default | ACDC, 80 training patients |" in page
+    assert "| `camus` | CAMUS, 300 training patients |" in page
+    assert "Trained with: `smooth_weight` 0.02" in " ".join(page.split()) and "--smooth_weight 0.02" in page
+    assert "--augmentation pair" in page and max(map(len, page.splitlines())) <= 170  # the table's lines
+    about = json.loads(files["configs/metadata.json"])["weights"]
+    assert list(about) == ["acdc", "camus"] and about["acdc"]["file"] == "models/model.pt"
+    card = {"spacing_mm": None, "size": [128, 128], "resized": True, "modality": "US", "sha256": "f" * 64}
+    assert card.items() <= about["camus"].items() and "ShareAlike" in about["camus"]["licence"]
+    assert about["camus"]["data"] == "CAMUS, 300 training patients; validated on 200 pairs of 100 patients"
 
 
 def test_a_document_is_wrapped_and_says_what_the_network_gives() -> None:

@@ -12,9 +12,10 @@ import yaml
 
 from common.errors import InputError
 from common.files import file_hash
-from tools import render, ship
+from tools import ship
 from tools.campaign import shipping
 from tools.campaign.runs import Run
+from tools.recipes import shipped as recorded
 
 Make = Callable[..., Run]
 
@@ -23,8 +24,7 @@ Make = Callable[..., Run]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where bundles and results are written to, instead of the repository."""
     monkeypatch.setattr(shipping, "BUNDLES", tmp_path / "bundles")
-    for module in (shipping, render):
-        monkeypatch.setattr(module, "RECIPES", tmp_path / "recipes")
+    monkeypatch.setattr(recorded, "RECIPES", tmp_path / "recipes")
     return tmp_path
 
 
@@ -110,9 +110,42 @@ def test_large_weights_belong_elsewhere(home: Path, finished: Make) -> None:
 def test_results_in_the_repository_are_of_this_form() -> None:
     needed = {"chosen", "dataset", "split", "pairs", "seeds", "weights", "shipped"}
     needed |= {"published", "standard", "undeformed"}
-    for path in (Path(render.__file__).parent / "recipes" / "results").glob("*.json"):
+    for path in (recorded.RECIPES / "results").rglob("*.json"):
         row = yaml.safe_load(path.read_text())
         assert needed <= set(row), path
+
+
+def test_weights_of_a_name_lie_beside_the_default_ones(home: Path, finished: Make) -> None:
+    finished("vxm_hetero", home / "runs", smooth_weight=0.04)
+    default = shipped(home)
+    finished("vxm_hetero", home / "others", seed=3, smooth_weight=0.01, max_epochs=9)
+    ship.main(["--runs", str(home / "others"), "--bundle", "vxm_hetero", "--weights", "camus"])
+    row = json.loads((home / "recipes" / "results" / "camus" / "vxm_hetero.json").read_text())
+    models = home / "bundles" / "vxm_hetero" / "models"
+    assert sorted(path.name for path in models.iterdir()) == ["model.pt", "model_camus.pt"]
+    assert row["weights"]["sha256"] == file_hash(models / "model_camus.pt")
+    assert row["chosen"] == {"smooth_weight": 0.01} and row["settings"] == {"max_epochs": 9}
+    assert recorded.results("vxm_hetero") == default and recorded.results("vxm_hetero", "camus") == row
+    assert list(recorded.all_results("vxm_hetero")) == ["tiny", "camus"]
+    command = recorded.training_command("vxm_hetero", row)
+    assert all(text in command for text in ("--smooth_weight 0.01", "--max_epochs 9", "--seed 3"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Camus 2", "--weights Camus 2: give a name of small letters, digits and _, as camus"),
+        ("tiny", "--weights tiny: that is vxm_hetero's default; leave out --weights, or choose another name"),
+    ],
+)
+def test_a_name_that_weights_cannot_have_is_refused(home: Path, finished: Make, name: str, message: str) -> None:
+    finished("vxm_hetero", home / "runs")
+    with pytest.raises(InputError, match="--weights camus: vxm_hetero has no default weights; ship those first"):
+        ship.main(["--runs", str(home / "runs"), "--bundle", "vxm_hetero", "--weights", "camus"])
+    shipped(home)
+    with pytest.raises(InputError, match=message):
+        ship.main(["--runs", str(home / "runs"), "--bundle", "vxm_hetero", "--weights", name])
+    assert len(list((home / "bundles" / "vxm_hetero" / "models").iterdir())) == 1
 
 
 def test_half_precision_takes_half_of_the_space_and_is_said(home: Path, finished: Make) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from common.collection.find import BUNDLES
+from common.collection.weights import NAME, file_name
 from common.errors import InputError
 from common.files import write_bytes, write_json
 from common.io.weights import read_checkpoint
 
-from ..render import RECIPES, results
+from ..recipes.shipped import default_name, results, results_file
 from .aggregate import FIGURES, figures, paired_tests
 from .runs import Run, check, find, method_recipe, metrics, score
 from .variants import write_variant
@@ -33,13 +34,17 @@ def ship(
     half: bool,
     reference: str | None,
     reference_variant: str | None,
+    name: str | None = None,
 ) -> None:
-    """Write a bundle's weights, and its file of results. Arguments as the program's.
+    """Write a bundle's weights, its default ones or those of a ``name``, and their file of results.
+
+    Arguments as the program's.
 
     Raises:
         InputError: for runs that cannot be shipped, before anything is written.
     """
     check(bundle, {})
+    check_name(bundle, name)
     seeds = seeds_of(bundle, variant, runs)
     content, about = weights(seeds[0], runs, half)
     row = measured(seeds, runs, about["settings"], scores_of(bundle, searched, select) if searched else {})
@@ -48,10 +53,26 @@ def ship(
         row["against"] = {reference: paired_tests(seeds, others, runs)}
     shipped = metrics(seeds[0], runs)["protocols"]
     row |= {"weights": about, "shipped": {p: {n: shipped[p][n]["mean"] for n in FIGURES} for p in shipped}}
-    write_bytes(BUNDLES / bundle / "models" / "model.pt", content)
-    path = RECIPES / "results" / f"{bundle}.json"
+    write_bytes(BUNDLES / bundle / "models" / file_name(name), content)
+    path = results_file(bundle, name)
     write_json(path, row)
     print(f"{path}: seed {seeds[0].seed} of {len(seeds)} shipped; render the bundle: warpsure render")
+
+
+def check_name(bundle: str, name: str | None) -> None:
+    """Refuse a name that weights beside a bundle's default ones cannot have.
+
+    Raises:
+        InputError: naming it.
+    """
+    if name is None:
+        return
+    if not NAME.fullmatch(name):
+        raise InputError(f"--weights {name}: give a name of small letters, digits and _, as camus.")
+    if not (default := results(bundle)):
+        raise InputError(f"--weights {name}: {bundle} has no default weights; ship those first, without --weights.")
+    if name == default_name(default):
+        raise InputError(f"--weights {name}: that is {bundle}'s default; leave out --weights, or choose another name.")
 
 
 def measured(

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made = shared.Parser(shared.program("cine"), description=__doc__)
     made.add_argument("cine", nargs="+", metavar="CINE", help="a 4D file, a DICOM series, or a file a frame, in order")
     shared.add_bundle(made)
+    shared.add_weights(made)
     shared.add_output(made, "folder for the results")
     made.add_argument("--reference-frame", type=int, default=0, metavar="N", help="counted from 0 (default: 0)")
     label = "label map of the reference frame (of a 4D one, that frame)"

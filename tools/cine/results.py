@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from common.files import file_hash, staged, write_bytes, write_json
+from common.collection.weights import told
+from common.files import staged, write_bytes, write_json
 from common.metrics import folding_percent
 from common.registration.bundle import OpenBundle
 from common.registration.look import look
@@ -222,7 +223,7 @@ def numbers(results: Results, columns: Mapping[str, np.ndarray]) -> dict[str, An
     content: dict[str, Any] = {
         "cine": str(cine.path), "frames": len(cine.frames), "shape": list(cine.frames.shape[1:]),
         "frame_time_ms": results.step, "reference_frame": motion.reference,
-        "bundle": bundle.name, "version": bundle.version, "weights_sha256": file_hash(bundle.weights),
+        "bundle": bundle.name, "version": bundle.version, **told(bundle.weights),
         "region_center": bundle.framing.center, "seconds": round(motion.seconds, 3),
         "motion": "LPS mm, from a point of frame t to its point in the reference frame",
         "warnings": results.warnings,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.collection.find import names
+from common.collection.weights import NAME, weights_file
 from common.errors import InputError
 from common.files import file_hash
 from tools.baselines import NAMES as BASELINES
@@ -75,7 +76,8 @@ def parse_rows(given: Sequence[str], runs: Path | None = None, members: int = 8)
     """Return the rows that the command line asks for, by architecture and method, their names told apart.
 
     Args:
-        given: BUNDLE, BUNDLE=WEIGHTS.pt (once more for each further seed), BUNDLE+KIND=MEMBERS, or a baseline's name.
+        given: BUNDLE, BUNDLE=NAME, BUNDLE=WEIGHTS.pt (once more for each further seed), BUNDLE+KIND=MEMBERS, or a
+            baseline's name.
         runs: a folder of runs; each bundle and variant in it that has finished runs is a row.
         members: of each ensemble.
 
@@ -117,19 +119,38 @@ def _given(text: str, members: int) -> Row:
         if name.weights is not None:
             raise InputError(f"{text}: {name.bundle} has no weights; give its name alone.")
         return Row(text, text, (Member(DEFAULT),))
-    shipped = bundle_folder(name.bundle) / "models" / "model.pt"
-    path = shipped if name.weights is None else Path(name.weights).resolve()
+    path = _file(name)
     # weights that are not there are that row's failure, not the command's
     label = file_hash(path)[:12] if path.is_file() else "missing"
     member = Member(label, path, _settings_of(name.bundle, path))
-    return Row(name.bundle, name.bundle, (member,), "shipped" if name.weights is None else "given")
+    source = "shipped" if name.weights is None else name.weights if _is_named(name) else "given"
+    return Row(name.bundle, name.bundle, (member,), source)
+
+
+def _is_named(name: RowName) -> bool:
+    """Whether weights are called by a name of the bundle's: a word that is neither a file nor, of members, a folder."""
+    if name.weights is None or not NAME.fullmatch(name.weights):
+        return False
+    return not (Path(name.weights).is_file() or (name.kind and Path(name.weights).is_dir()))
+
+
+def _file(name: RowName) -> Path:
+    """The weights of a row, whether they are there or not: by their name, by a file, or the bundle's own.
+
+    Raises:
+        InputError: a word that is neither a file nor weights of the bundle.
+    """
+    if name.weights is None or _is_named(name):
+        return weights_file(bundle_folder(name.bundle), name.weights)
+    return Path(name.weights).resolve()
 
 
 def _ensemble(name: RowName, members: int) -> Row:
     if name.kind not in KINDS or name.bundle in BASELINES or not name.weights:
         raise InputError(f"{name}: not an ensemble; give BUNDLE+KIND=MEMBERS with KIND {', '.join(KINDS)}.")
-    ensemble = Ensemble(name.kind, name.weights, members)
-    member = Member(ensemble.label, settings=_settings_of(name.bundle, Path(name.weights)), ensemble=ensemble)
+    members_of = str(_file(name)) if _is_named(name) else name.weights
+    ensemble = Ensemble(name.kind, members_of, members)
+    member = Member(ensemble.label, settings=_settings_of(name.bundle, Path(members_of)), ensemble=ensemble)
     return Row(str(name._replace(weights=None)), name.bundle, (member,), kind=name.kind)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import say_in_one_line
-from common.options import Parser, add_bundle, add_output, add_overrides, parse_overrides, program
+from common.options import Parser, add_bundle, add_output, add_overrides, add_weights, parse_overrides, program
 
 FORMATS = ("torchscript", "onnx")
 
@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = Parser(program("export"), description=__doc__)
     add_bundle(described)
+    add_weights(described)
     add_output(described, "the file to write", "FILE")
     described.add_argument("--to", choices=FORMATS, default=FORMATS[0], help="what is written (default: torchscript)")
     described.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the bundle's own")
@@ -48,8 +49,8 @@ def export(options: argparse.Namespace) -> None:
     from .formats import about, exported
 
     settings = parse_overrides(options.override) | {"device": "cpu"}
-    if options.checkpoint:
-        settings["checkpoint"] = str(options.checkpoint)
+    given = {"weights": options.weights, "checkpoint": options.checkpoint and str(options.checkpoint)}
+    settings |= {key: value for key, value in given.items() if value is not None}
     bundle = open_bundle(options.bundle, **settings)
     refuse_overwriting([options.output], [bundle.weights, *sorted((bundle.folder / "configs").glob("*"))])
     content, found = exported(bundle.network, options.to, about(bundle))

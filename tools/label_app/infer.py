@@ -14,6 +14,7 @@ import torch
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import nn
 
+from common.collection.weights import weights_of
 from common.errors import InputError
 from common.io import load_weights
 from common.io.fields import FORMATS, write_field
@@ -35,7 +36,7 @@ class RegistrationTask(BundleInferTask):
     - ``result``: one more of its results, "field" (the displacement) or "all" (a .zip of all that
       ``warpsure register`` writes);
     - ``format``: of the field: nifti, itk, ants, l2r;
-    - ``model_filename``: model.pt, or weights that a training of this app has left.
+    - ``model_filename``: model.pt, other weights of the bundle, or those that a training of this app has left.
 
     Args:
         folder: the bundle.
@@ -61,8 +62,10 @@ class RegistrationTask(BundleInferTask):
         return {**self._config, "result": results, "format": list(FORMATS), "model_filename": list(self.weights())}
 
     def weights(self) -> dict[str, Path]:
-        """Name to file: the bundle's own first, then those of trainings, the latest first."""
-        return {SHIPPED: self.folder / "models" / SHIPPED} | {p.name: p for p in sorted(self.tuned.glob("*.pt"))[::-1]}
+        """Name to file: the bundle's own first, its default before all, then those of trainings, the latest first."""
+        own = [self.folder / "models" / SHIPPED, *(each.file for each in weights_of(self.folder).values())]
+        files = [*filter(Path.is_file, own), *sorted(self.tuned.glob("*.pt"))[::-1]]
+        return {path.name: path for path in files}
 
     def __call__(self, request: dict[str, Any], callbacks: Any = None) -> tuple[str | None, dict[str, Any]]:
         """Return the file of the result and the numbers."""

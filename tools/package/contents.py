@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.collection.receive import SUMS
+from common.collection.weights import FOLDER, weights_of
 from common.errors import InputError
 from tools.render import BUNDLES, bundle_names
 
@@ -18,7 +19,6 @@ from .documents import packaged_metadata, readme
 from .library import SOURCE, Library, library_of
 from .names import zoo_name
 
-WEIGHTS = "models/model.pt"
 MEGABYTES = 25  # of a file that a repository of models holds; larger ones are listed with their place
 
 
@@ -69,16 +69,28 @@ def make(bundle: str, url: str | None = None, bundles: Path = BUNDLES, source: P
         **_configs(configs, bundle, library),
         **{f"{library.name}/{path}": text for path, text in library.files.items()},
     }
-    encoded, large = {path: text.encode() for path, text in files.items()}, {}
-    if (folder / WEIGHTS).is_file():
-        content = (folder / WEIGHTS).read_bytes()
-        _check_weights(folder / WEIGHTS, content, metadata)
-        if len(content) > MEGABYTES * 1e6:
-            large = {WEIGHTS: content}
-            encoded["large_files.yml"] = _large_files(large, f"{name}_v{metadata['version']}", url).encode()
-        else:
-            encoded[WEIGHTS] = content
+    encoded, weights = {path: text.encode() for path, text in files.items()}, weights_in(folder)
+    large = {path: content for path, content in weights.items() if len(content) > MEGABYTES * 1e6}
+    encoded |= {path: content for path, content in weights.items() if path not in large}
+    if large:
+        encoded["large_files.yml"] = _large_files(large, f"{name}_v{metadata['version']}", url).encode()
     return Package(bundle, name, metadata["version"], with_sums(encoded), large)
+
+
+def weights_in(folder: Path) -> dict[str, bytes]:
+    """Every file of weights of a bundle: path within it -> content.
+
+    Raises:
+        InputError: one that its metadata do not name, or that is missing, or another one.
+    """
+    named = {each.file: each.about.get("sha256") for each in weights_of(folder).values()}
+    files = dict.fromkeys([*named, *sorted((folder / FOLDER).glob("*.pt"))])
+    if missing := [path for path in files if not path.is_file()]:
+        raise InputError(f"{missing[0]}: no such file, but its metadata name it; fetch it.")
+    contents = {path: path.read_bytes() for path in files}
+    for path, content in contents.items():
+        _check_weights(path, content, named.get(path))
+    return {path.relative_to(folder).as_posix(): content for path, content in contents.items()}
 
 
 def _configs(configs: Mapping[str, str], bundle: str, library: Library) -> dict[str, str]:
@@ -87,8 +99,8 @@ def _configs(configs: Mapping[str, str], bundle: str, library: Library) -> dict[
     return made | {f"{path.removesuffix('.yaml')}.json": twin(text) for path, text in made.items()}
 
 
-def _check_weights(path: Path, content: bytes, metadata: Mapping[str, Any]) -> None:
-    declared, found = metadata.get("weights", {}).get("sha256"), hashlib.sha256(content).hexdigest()
+def _check_weights(path: Path, content: bytes, declared: str | None) -> None:
+    found = hashlib.sha256(content).hexdigest()
     if found != declared:
         raise InputError(f"{path}: SHA-256 {found[:12]}..., but its metadata says {declared}; ship it by tools.ship.")
 

@@ -13,15 +13,15 @@ import torch
 import yaml
 
 from common.errors import InputError
-from tools.render import about_data, results
+from tools.recipes.shipped import all_weights
 
-from .contents import WEIGHTS, Package, with_sums
+from .contents import Package, with_sums
 
 LICENCES = {  # by the address of the licence of the data that weights were trained on
     "https://creativecommons.org/licenses/by-nc-sa/4.0/": "cc-by-nc-sa-4.0",
     "https://creativecommons.org/licenses/by-sa/4.0/": "cc-by-sa-4.0",
 }
-SAFE = "models/model.safetensors"
+MODALITIES = {"MR": "mri", "US": "ultrasound"}  # as they are tagged there, by their names in DICOM
 LARGE = "*.pt filter=lfs diff=lfs merge=lfs -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 METRICS = {"dsc": "Dice coefficient, %", "hd": "Hausdorff distance, voxels", "asd": "mean surface distance, voxels"}
 TYPES = {"dsc": "dice"}  # where the name differs there
@@ -31,8 +31,8 @@ def repository(package: Package) -> dict[str, bytes]:
     """The files of the model repository: path -> content."""
     files = {**package.files, **package.large, ".gitattributes": LARGE.encode()}
     files.pop("large_files.yml", None)
-    if WEIGHTS in files:
-        files[SAFE] = as_safetensors(files[WEIGHTS])
+    weights = [path for path in files if path.endswith(".pt")]
+    files |= {f"{path.removesuffix('.pt')}.safetensors": as_safetensors(files[path]) for path in weights}
     return with_sums({**files, "README.md": card(package).encode()})
 
 
@@ -58,26 +58,32 @@ def card(package: Package) -> str:
 
 def front_matter(package: Package) -> dict[str, Any]:
     """The card's fields."""
-    metadata, measured = package.metadata, results(package.bundle)
+    metadata, weights = package.metadata, all_weights(package.bundle)
     dims = len(metadata["network_data_format"]["inputs"]["image"]["spatial_shape"])
     uncertain = any(word in metadata["pred_classes"] for word in ("variance", "score", "uncertainty"))
-    tags = ["monai", "medical", "mri", f"{dims}d", "image-registration", "deformable-registration"]
+    modalities = dict.fromkeys(MODALITIES[each["data"]["modality"]] for each in weights) or ["mri"]
+    tags = ["monai", "medical", *modalities, f"{dims}d", "image-registration", "deformable-registration"]
     tags += [*package.bundle.split("_", 1), *["uncertainty"] * uncertain]
     front = {"library_name": "monai", "license": "apache-2.0", "tags": tags}
-    if not measured:
+    if not weights:
         return front
-    results_of = {"name": package.name, "results": [result(measured)]}
+    licences = {LICENCES.get(each["data"]["licence_url"], "other") for each in weights}
     return front | {
-        "license": LICENCES.get(about_data(measured["dataset"])["licence_url"], "other"),
-        "datasets": [measured["dataset"]],
+        "license": licences.pop() if len(licences) == 1 else "other",
+        "datasets": list(dict.fromkeys(each["results"]["dataset"] for each in weights)),
         "metrics": ["dice"],
-        "model-index": [results_of],
+        "model-index": [model(package.name, each, number) for number, each in enumerate(weights)],
     }
 
 
-def result(measured: dict[str, Any]) -> dict[str, Any]:
-    """What was measured with the shipped weights, as Hugging Face lists it."""
-    data = about_data(measured["dataset"])
+def model(name: str, weights: dict[str, Any], number: int) -> dict[str, Any]:
+    """What was measured with one of the sets of weights, by the package's name and, but for the default, its own."""
+    named = f"{name}, weights {weights['name']}" if number else name
+    return {"name": named, "results": [result(weights["results"], weights["data"])]}
+
+
+def result(measured: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """What was measured with the shipped weights on ``data``, as Hugging Face lists it."""
     figures = [
         {"type": TYPES.get(kind, kind), "name": f"{METRICS[kind]} ({protocol} protocol)", "value": round(value, 4)}
         for protocol, values in sorted(measured["shipped"].items())

@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
+from toy_registration import named_bundle
 
 from common.errors import InputError
 from tools.compare.rows import BASELINES, CLASSICAL, known_names, parse_rows
@@ -26,6 +27,22 @@ def test_weights_of_one_name_are_seeds_and_shipped_ones_another_row(made: dict, 
     given = next(row for row in rows if "given" in row.name)
     assert [member.label for member in given.members] == [made["sha"](file)[:12] for file in files]
     assert given.slug == "vxm_mse_given"
+
+
+def test_a_word_that_is_no_file_is_the_name_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = named_bundle(tmp_path / "bundles" / "toy")
+    monkeypatch.chdir(tmp_path)
+    rows = parse_rows(["toy=us", "toy", "toy+dropout=us"])
+    assert [(row.name, row.source) for row in rows] == [
+        ("toy (shipped)", "shipped"), ("toy (us)", "us"), ("toy+dropout", "")
+    ]  # fmt: skip
+    assert rows[1].members[0].weights == folder / "models" / "model_us.pt"
+    assert rows[2].members[0].ensemble.files == [folder / "models" / "model_us.pt"]
+    for text in ("toy=ct", "toy+dropout=ct"):
+        with pytest.raises(InputError, match="toy: no weights 'ct'; it has mr, us"):
+            parse_rows([text])
+    (tmp_path / "us").write_bytes(b"a file goes before a name")
+    assert parse_rows(["toy=us"])[0].members[0].weights == tmp_path / "us"
 
 
 def test_runs_are_rows_by_variant_with_their_finished_seeds(made: dict, tmp_path: Path) -> None:

@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from monai.bundle import ConfigParser, verify_metadata
 
 from common.collection.receive import SUMS, verify_folder
 from common.errors import InputError
+from common.files import file_hash
+from common.registration.bundle import open_bundle
 from tools.package.__main__ import main
 from tools.package.archive import zipped
 from tools.package.configs import packaged, strings
 from tools.package.contents import Package, make
 from tools.package.documents import packaged_metadata
+from tools.package.huggingface import repository
 from tools.package.library import SOURCE
 from tools.package.names import zoo_name
 from tools.package.writing import write
@@ -176,7 +180,7 @@ def test_large_weights_are_published_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="model.pt: SHA-256 .* but its metadata says"):
         make("vxm_hetero", bundles=folder.parent)
     metadata = json.loads((folder / "configs" / "metadata.json").read_text())
-    metadata["weights"]["sha256"] = hashlib.sha256(content).hexdigest()
+    metadata["weights"]["acdc"]["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(InputError, match="above 25 MB; say by --url"):
         make("vxm_hetero", bundles=folder.parent)
@@ -186,6 +190,32 @@ def test_large_weights_are_published_elsewhere(tmp_path: Path) -> None:
     assert listed["path"] == "models/model.pt" not in package.files
     assert listed["url"] == f"https://example.org/files/{beside.name}" and listed["hash_type"] == "sha256"
     assert hashlib.sha256(beside.read_bytes()).hexdigest() == listed["hash_val"]
+
+
+def test_all_weights_are_packed_and_can_be_asked_for_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(BUNDLES / "vxm_hetero", tmp_path / "bundles" / "vxm_hetero")
+    other, metadata = folder / "models" / "model_camus.pt", json.loads((folder / "configs/metadata.json").read_text())
+    state = torch.load(folder / "models" / "model.pt", weights_only=True)
+    torch.save({key: value * 0.5 for key, value in state.items()}, other)
+    with pytest.raises(InputError, match=r"model_camus\.pt: SHA-256 .* but its metadata says None"):
+        make("vxm_hetero", bundles=folder.parent)
+    about = {"file": "models/model_camus.pt", "sha256": file_hash(other), "size": [128, 128], "resized": True}
+    metadata["weights"]["camus"] = about
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    package = make("vxm_hetero", bundles=folder.parent)
+    assert (
+        package.files["models/model_camus.pt"] == other.read_bytes() and package.metadata["weights"]["camus"] == about
+    )
+    verify(package.metadata, tmp_path)
+    assert {"models/model.safetensors", "models/model_camus.safetensors"} <= set(repository(package))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    opened = open_bundle(write(package, tmp_path / "out")[0], "cpu", weights="camus")
+    assert opened.weights.name == "model_camus.pt" and opened.framing.trained.resized
+    other.unlink()
+    with pytest.raises(InputError, match=r"model_camus\.pt: no such file, but its metadata name it; fetch it"):
+        make("vxm_hetero", bundles=folder.parent)
 
 
 def test_a_config_that_cannot_be_packaged_is_refused() -> None:
