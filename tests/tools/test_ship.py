@@ -65,6 +65,13 @@ def test_a_grid_is_shown_without_what_its_runs_share(home: Path, finished: Make)
     assert row["grid_settings"] == {"max_epochs": 6} and row["select"] == "published/dsc"
 
 
+def test_weights_trained_anew_keep_the_scores_of_the_search_before(home: Path, finished: Make) -> None:
+    finished("vxm_hetero", home / "runs", smooth_weight=0.02)
+    finished("vxm_hetero", home / "grid", smooth_weight=0.02)
+    searched = shipped(home, "--searched", str(home / "grid"))
+    assert {key: shipped(home)[key] for key in ("grid", "select")} == {key: searched[key] for key in ("grid", "select")}
+
+
 def test_paired_tests_average_seeds_and_count_what_is_missing(home: Path, finished: Make) -> None:
     for seed in (0, 1):
         finished("vxm_hetero", home / "runs", seed)

@@ -47,7 +47,8 @@ def ship(
     check_name(bundle, name)
     seeds = seeds_of(bundle, variant, runs)
     content, about = weights(seeds[0], runs, half)
-    row = measured(seeds, runs, about["settings"], scores_of(bundle, searched, select) if searched else {})
+    search = scores_of(bundle, searched, select) if searched else searched_before(bundle, name)
+    row = measured(seeds, runs, about["settings"], search)
     if reference and reference != bundle:
         others = seeds_of(reference, reference_variant, runs)
         row["against"] = {reference: paired_tests(seeds, others, runs)}
@@ -142,6 +143,12 @@ def scores_of(bundle: str, output: Path, select: str) -> dict[str, Any]:
         scores.setdefault(name, []).append(value)
     table = {"grid": {name: float(np.mean(values)) for name, values in scores.items()}, "select": f"{select}/dsc"}
     return table | ({"grid_settings": shared} if shared else {})
+
+
+def searched_before(bundle: str, name: str | None) -> dict[str, Any]:
+    """What is known of an earlier search: weights trained anew with the settings that it chose keep its scores."""
+    row = results(bundle, name)
+    return {key: row[key] for key in ("grid", "select", "grid_settings") if key in row}
 
 
 def halved(content: bytes) -> bytes:
