@@ -63,6 +63,7 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m tools.render --check
+	$(RUN) -m tools.tables --check
 
 render: $(VENV)/installed
 	$(RUN) -m tools.render

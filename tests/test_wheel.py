@@ -170,7 +170,7 @@ def test_the_checkout_cannot_be_imported(installed: Installed) -> None:
     assert installed.run("warpsure", "--version") == f"warpsure {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["render"], ["ship", "--runs", "runs", "--bundle", "vxm_mse"]])
+@pytest.mark.parametrize("words", [["render"], ["tables"], ["ship", "--runs", "runs", "--bundle", "vxm_mse"]])
 def test_what_needs_the_repository_says_so(installed: Installed, words: list[str]) -> None:
     (line,) = installed.run("warpsure", *words, status=1).splitlines()
     assert line.startswith(f"error: {words[0]}: changes the repository")

@@ -28,6 +28,7 @@ PROGRAMS = {
     "where": "say where bundles lie",
     "render": "write the repository's bundles from their recipes",
     "ship": "put trained weights into the repository's bundles",
+    "tables": "fill the README's tables from the files of results",
 }
 USAGE = """\
 usage: warpsure SUBCOMMAND ...

@@ -194,5 +194,6 @@ def section(heading: str, depth: int = 0) -> str:
             break
         content += f"{parts[number][level - 1 :]} {parts[number + 1]}{parts[number + 2]}"
     up = "../" * depth
+    content = re.sub(r"^<!-- (table: .*|end) -->\n", "", content, flags=re.MULTILINE)
     content = re.sub(r"\]\(bundles/[a-z]+_(\w+)/docs/README\.md\)", rf"]({up}methods/\1.md)", content)
     return content.replace("](docs/", f"]({up}").replace(" ± ", "\u00a0±\u00a0").strip()

@@ -48,6 +48,7 @@ def test_a_section_of_the_readme_ends_where_the_next_begins(pages: ModuleType) -
     assert limits.startswith("- Research software") and "## " not in limits and "Apache" not in limits
     assert "## Labels, ensembles" in pages.section("Results")
     assert "](../methods/hetero.md)" in pages.section("Bundles", 1)
+    assert "<!--" not in pages.section("Results") + pages.section("Speed")  # marks of tables
     with pytest.raises(KeyError, match="no section 'Nothing'"):
         pages.section("Nothing")
 

@@ -1,0 +1,1 @@
+"""README.md's tables, made from the files of results in the repository."""

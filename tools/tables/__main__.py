@@ -1,0 +1,61 @@
+"""Fill the tables of README.md from the files of results in this repository, or ``--check`` that they are so filled.
+
+    warpsure tables
+    warpsure tables --check
+    warpsure tables --baseline results/elastix results/demons
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. --baseline first puts the figures of evaluations
+of classical methods (`warpsure baselines`) where the tables take them from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.errors import say_in_one_line
+from common.options import Parser, program
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's description."""
+    described = Parser(program("tables"), description=__doc__)
+    what = described.add_mutually_exclusive_group()
+    check = "change nothing; fail if a table differs from the results"
+    what.add_argument("--check", action="store_true", help=check)
+    folders = "output folders of `warpsure baselines`, whose figures to keep in the repository"
+    what.add_argument("--baseline", nargs="+", type=Path, default=[], metavar="DIR", help=folders)
+    return described
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the tables, or name those that differ."""
+    say_in_one_line()
+    options = parser().parse_args(arguments)
+    from common.collection.find import need_repository
+
+    need_repository("tables")
+    from common.files import write_bytes
+
+    from .blocks import filled
+
+    for folder in options.baseline:
+        from .baseline import keep
+
+        print(f"{keep(folder)}: written")
+    text = README.read_text("utf-8")
+    content, changed = filled(text, README.name)
+    for name in changed:
+        said = "differs from the results; run `warpsure tables`" if options.check else "written"
+        print(f"{README.name}: table {name}: {said}")
+    if changed and not options.check:
+        write_bytes(README, content.encode())
+    return int(options.check and bool(changed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
