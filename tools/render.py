@@ -101,7 +101,7 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
 
 
 def as_shipped(architecture: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """An architecture whose network's settings are those that a bundle's weights were trained with, where it has some."""
+    """An architecture with the settings of its network that a bundle's weights were trained with, where it has some."""
     trained = measured.get("weights", {}).get("settings", {})
     settings = architecture["network_settings"].items()
     return architecture | {
