@@ -78,7 +78,8 @@ def steps(row: Row) -> str:
     """Of a training, where its settings say how many."""
     settings = row["weights"]["settings"]
     pairs = settings.get("pairs_per_epoch")
-    return str(settings["max_epochs"] * -(-pairs // settings["batch_size"])) if pairs else NONE
+    epochs = row["weights"].get("stopped_after_epoch", settings["max_epochs"])
+    return str(epochs * -(-pairs // settings["batch_size"])) if pairs else NONE
 
 
 def two(number: float | None) -> str:
