@@ -100,15 +100,6 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
     return settings
 
 
-def as_shipped(architecture: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """An architecture with the settings of its network that a bundle's weights were trained with, where it has some."""
-    trained = measured.get("weights", {}).get("settings", {})
-    settings = architecture["network_settings"].items()
-    return architecture | {
-        "network_settings": {key: {**entry, "value": trained.get(key, entry["value"])} for key, entry in settings}
-    }
-
-
 def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
     """What the templates know of a bundle's networks."""
     companion, settings = method.get("companion", {}), method["settings"]
@@ -213,7 +204,6 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     environment.filters["reference"] = lambda setting: f'{setting}: "@{setting}"'
     name = f"{architecture['name']}_{method['name']}"
-    architecture = as_shipped(architecture, results(name))
     settings, weights = settings_of(name, architecture, method), all_weights(name)
     training = architecture["training"] | method.get("training", {})
     listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]

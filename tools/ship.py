@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument("--runs", type=Path, required=True, metavar="RUNS", help="the output folder of train-all")
     add_bundle(described)
     beside = "a name for the weights, beside the bundle's default ones (default: they become these)"
-    described.add_argument("--weights", dest="name", metavar="NAME", help=beside)
+    described.add_argument("--weights", metavar="NAME", help=beside)
     described.add_argument("--variant", metavar="V", help="its folder's name (default: the only one)")
     described.add_argument("--searched", type=Path, metavar="RUNS", help="where its settings were searched")
     add_select(described)
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from .campaign.shipping import ship
 
     options.bundle = called(options.bundle)
-    ship(**vars(options))
+    given = vars(options)
+    ship(name=given.pop("weights"), **given)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import Pair
-from ..parallel import rank
+from ..parallel import rank, world_size
 from ..spatial import identity_grid, normalised, resize_map
 
 POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -49,14 +49,15 @@ class RandomDeformation:
         self.seed, self.affine, self.rotation = seed, affine, rotation
         self.scale, self.translation, self.elastic = scale, translation, elastic
 
-    def __call__(self, pair: Pair, number: int) -> Pair:
-        """The pair of batch ``number``, deformed."""
-        batch, size = len(pair.fixed), pair.fixed.shape[2:]
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number + 7_919 * rank())
+    def __call__(self, pair: Pair, number: int, total: int | None = None) -> Pair:
+        """The pair of batch ``number``, deformed; of several processes each does so to its share of ``total`` pairs."""
+        batch, size = total or len(pair.fixed), pair.fixed.shape[2:]
+        mine = list(range(batch))[rank() :: world_size()] or [0]
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         affines = [self._affine(batch, size, generator)] * 2
         if self.affine == "image":
             affines[1] = self._affine(batch, size, generator)
-        moving, fixed = (self._grid(affine, size, generator, pair.fixed.device) for affine in affines)
+        moving, fixed = (self._grid(affine, size, generator, pair.fixed.device)[mine] for affine in affines)
         return Pair(
             moving=sample(pair.moving, moving, "bilinear"),
             fixed=sample(pair.fixed, fixed, "bilinear"),

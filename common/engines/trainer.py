@@ -139,7 +139,9 @@ class SingleTrainer(SupervisedTrainer):
 
     def _pair(self, batch: dict[str, Any]) -> Pair:
         pair = pair_of(batch, self.foreground)
-        return pair if self.augmentation is None else self.augmentation(pair, self.state.iteration)
+        if self.augmentation is None:
+            return pair
+        return self.augmentation(pair, self.state.iteration, batch["total"])
 
     def _deform(self, pair: Pair) -> tuple[Pair, Deformation]:
         """The pair (twice the batch if bidirectional) and its observed deformation."""

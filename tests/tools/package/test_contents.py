@@ -124,7 +124,7 @@ def test_paths_that_a_document_names_are_in_the_package(name: str, package: Pack
     assert package.files["docs/README.md"].startswith(f"# {package.name}\n".encode())
 
 
-@pytest.mark.parametrize("name", [*FAST, "vxm_weak"])
+@pytest.mark.parametrize("name", [*FAST, "dfm_mi"])
 def test_the_page_says_what_to_install_and_how_to_register(name: str, packages: dict[str, Package]) -> None:
     package = packages[name] if name in packages else make(name)
     page = package.files["docs/README.md"].decode()
@@ -132,7 +132,7 @@ def test_the_page_says_what_to_install_and_how_to_register(name: str, packages: 
     assert pins.keys() == {"torch", "monai", "numpy", *package.metadata["required_packages_version"]}
     assert pins["torch"] == package.metadata["pytorch_version"] and "sha256sum -c SHA256SUMS" in page
     library = next(path.split("/")[0] for path in package.files if path.startswith("warpsure_"))
-    trained = name != "vxm_weak"
+    trained = name != "dfm_mi"
     assert (f"python -m {library}.registration" in page) == ("ckpt_export" in page) == trained
     assert ("The weights are of 3 classes" in page) == (name == "vxm_predictive")
 
@@ -196,25 +196,23 @@ def test_all_weights_are_packed_and_can_be_asked_for_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = shutil.copytree(BUNDLES / "vxm_hetero", tmp_path / "bundles" / "vxm_hetero")
-    other, metadata = folder / "models" / "model_camus.pt", json.loads((folder / "configs/metadata.json").read_text())
+    other, metadata = folder / "models" / "model_echo.pt", json.loads((folder / "configs/metadata.json").read_text())
     state = torch.load(folder / "models" / "model.pt", weights_only=True)
     torch.save({key: value * 0.5 for key, value in state.items()}, other)
-    with pytest.raises(InputError, match=r"model_camus\.pt: SHA-256 .* but its metadata says None"):
+    with pytest.raises(InputError, match=r"model_echo\.pt: SHA-256 .* but its metadata says None"):
         make("vxm_hetero", bundles=folder.parent)
-    about = {"file": "models/model_camus.pt", "sha256": file_hash(other), "size": [128, 128], "resized": True}
-    metadata["weights"]["camus"] = about
+    about = {"file": "models/model_echo.pt", "sha256": file_hash(other), "size": [128, 128], "resized": True}
+    metadata["weights"]["echo"] = about
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
     package = make("vxm_hetero", bundles=folder.parent)
-    assert (
-        package.files["models/model_camus.pt"] == other.read_bytes() and package.metadata["weights"]["camus"] == about
-    )
+    assert package.files["models/model_echo.pt"] == other.read_bytes() and package.metadata["weights"]["echo"] == about
     verify(package.metadata, tmp_path)
-    assert {"models/model.safetensors", "models/model_camus.safetensors"} <= set(repository(package))
+    assert {"models/model.safetensors", "models/model_echo.safetensors"} <= set(repository(package))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    opened = open_bundle(write(package, tmp_path / "out")[0], "cpu", weights="camus")
-    assert opened.weights.name == "model_camus.pt" and opened.framing.trained.resized
+    opened = open_bundle(write(package, tmp_path / "out")[0], "cpu", weights="echo")
+    assert opened.weights.name == "model_echo.pt" and opened.framing.trained.resized
     other.unlink()
-    with pytest.raises(InputError, match=r"model_camus\.pt: no such file, but its metadata name it; fetch it"):
+    with pytest.raises(InputError, match=r"model_echo\.pt: no such file, but its metadata name it; fetch it"):
         make("vxm_hetero", bundles=folder.parent)
 
 

@@ -14,6 +14,7 @@ from common.collection.receive import SUMS
 from common.errors import InputError
 from tools.package.contents import Package, make
 from tools.package.huggingface import front_matter, repository, write_folder
+from tools.recipes.shipped import all_results
 from tools.render import results
 
 LICENCES = {"vxm_hetero": "cc-by-nc-sa-4.0", "vxm_predictive": "cc-by-sa-4.0"}
@@ -26,7 +27,7 @@ def test_the_card_says_what_was_measured(name: str, packages: dict[str, Package]
     fields = yaml.safe_load(front)
     assert fields["library_name"] == "monai" and fields["license"] == LICENCES[name]
     assert {"monai", "image-registration", name.split("_")[1]} <= set(fields["tags"])
-    assert fields["datasets"] == [results(name)["dataset"]]
+    assert fields["datasets"] == [row["dataset"] for row in all_results(name).values()]
     (index,) = fields["model-index"]
     figures = {each["name"]: each["value"] for each in index["results"][0]["metrics"]}
     assert figures["Dice coefficient, % (published protocol)"] == round(results(name)["shipped"]["published"]["dsc"], 4)
@@ -47,7 +48,7 @@ def test_safetensors_hold_the_same_weights(name: str, packages: dict[str, Packag
 
 
 def test_a_bundle_without_weights_claims_none() -> None:
-    package = make("vxm_weak")
+    package = make("dfm_mi")
     fields = front_matter(package)
     assert fields["license"] == "apache-2.0" and not {"model-index", "datasets", "metrics"} & set(fields)
     assert "models/model.safetensors" not in repository(package)
