@@ -49,7 +49,8 @@ def add_bundle(parser: Group, default: str | None = None, **more: Any) -> None:
 
 def add_weights(parser: Group) -> None:
     """``--weights``: which of a bundle's, by the name that `collection.weights` knows them by."""
-    parser.add_argument("--weights", metavar="NAME", help="of the bundle's weights, as `warpsure where` lists them")
+    told = "of the bundle's weights, as `warpsure where` lists them"
+    parser.add_argument("--weights", metavar="NAME", help=told)
 
 
 def add_bundles(parser: Group, default: Sequence[str] | None, told: str) -> None:

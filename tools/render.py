@@ -102,7 +102,8 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
 
 def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
     """What the templates know of a bundle's networks."""
-    companion, settings = method.get("companion", {}), method["settings"]
+    companion = method.get("companion", {})
+    settings = settings_of(f"{architecture['name']}_{method['name']}", architecture, method)
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     of_companion = companion.get("settings", {})
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
