@@ -14,7 +14,6 @@ from .collection.find import BUNDLES, INSTALLED
 from .collection.weights import weights_file
 from .data import prepared
 from .data.augmentation import RandomDeformation
-from .data.phantom import ensure_phantom
 from .errors import InputError, say_in_one_line
 from .networks.dropout import with_dropout
 from .overrides import is_loading, read_overrides, running_workflow
@@ -73,6 +72,8 @@ def dataset(dataset_dir: str, bundle_root: str) -> str:
     """``dataset_dir``; if it is the bundle's own phantom, made on first use."""
     for spatial_dims in (2, 3):
         if Path(dataset_dir) == Path(phantom_dir(bundle_root, spatial_dims)):
+            from .data.phantom import ensure_phantom  # whose images need SciPy
+
             return str(ensure_phantom(dataset_dir, spatial_dims=spatial_dims))
     return dataset_dir
 

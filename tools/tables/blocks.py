@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from common.errors import InputError
 
 from ..benchmark import table as benchmarks
-from . import gain, results
+from . import gain, results, search
 
 MARK = re.compile(r"^<!-- (table: .*|end) -->$", re.MULTILINE)
 BLOCK = re.compile(r"^<!-- table: ([^\n]*) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -27,6 +27,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "camus": lambda: results.without_labels("CAMUS"),
     "hippocampus": lambda: results.with_labels("Hippocampus"),
     "gain": gain.table,
+    "search": search.table,
     "speed": speed,
 }
 
