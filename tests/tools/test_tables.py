@@ -156,7 +156,7 @@ def test_a_number_that_was_changed_is_found_and_mended(home: Path, capsys: pytes
     [
         (
             BLOCK.format("adcd", ""),
-            "<!-- table: adcd -->: no such table; there are acdc, camus, hippocampus, gain, speed.",
+            "<!-- table: adcd -->: no such table; there are acdc, camus, hippocampus, gain, search, speed.",
         ),
         ("<!-- table: acdc -->\n", "<!-- table: acdc --> has no <!-- end --> before the next table; add it."),
         ("<!-- table: gain -->\n" + BLOCK.format("acdc", ""), "<!-- table: gain --> has no <!-- end -->"),
