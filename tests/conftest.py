@@ -21,6 +21,7 @@ from common.nifti import save_image
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLES = ROOT / "bundles"
+STATUS = pytest.StashKey[int]()
 RunBundle = Callable[..., subprocess.CompletedProcess]
 MakeTrainer = Callable[..., SingleTrainer]
 
@@ -121,3 +122,15 @@ def make_trainer(tiny_dataset: Path, tmp_path: Path) -> MakeTrainer:
 def pytest_configure() -> None:
     """One thread a process: results do not depend on the machine, and tests can run side by side."""
     torch.set_num_threads(1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remember how the tests ended."""
+    session.config.stash[STATUS] = int(session.exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without taking ITK's libraries down, which now and then crashes after the last test has passed."""
+    if "itk" in sys.modules and STATUS in config.stash:
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(config.stash[STATUS])

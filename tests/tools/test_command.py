@@ -107,7 +107,7 @@ def test_where_says_where_a_bundle_lies(capsys: pytest.CaptureFixture[str]) -> N
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines.keys() == {path.name for path in (ROOT / "bundles").iterdir()}
     assert all(line.endswith(f"  {ROOT / 'bundles' / name}") for name, line in lines.items())
-    assert "no weights" in lines["vxm_weak"] and "acdc" in lines["vxm_hetero"].split()[1]
+    assert "no weights" in lines["dfm_mi"] and "acdc" in lines["vxm_hetero"].split()[1]
     assert lines["vxm_predictive"].split()[1] == "hippocampus"
     with pytest.raises(InputError, match="vxm_heter"):
         where(["vxm_heter"])
