@@ -131,6 +131,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave without taking ITK's libraries down, which now and then crashes after the last test has passed."""
-    if "itk" in sys.modules and STATUS in config.stash:
+    if "itk" in sys.modules and STATUS in config.stash and not hasattr(config, "workerinput"):  # one of xdist
         sys.stdout.flush(), sys.stderr.flush()
         os._exit(config.stash[STATUS])
