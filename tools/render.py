@@ -203,7 +203,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         comment_end_string="#>",
     )
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
-    environment.filters["reference"] = lambda setting: f'{setting}: "@{setting}"'
+    environment.filters["references"] = references
     name = f"{architecture['name']}_{method['name']}"
     settings, weights = settings_of(name, architecture, method), all_weights(name)
     training = architecture["training"] | method.get("training", {})
@@ -225,6 +225,12 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         **network_values(architecture, method),
     }
     return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
+
+
+def references(settings: Sequence[str]) -> list[str]:
+    """Lines of ``name: "@name", ...``, none of which breaks between a name and its value."""
+    pairs = ", ".join(f'{setting}:\N{NO-BREAK SPACE}"@{setting}"' for setting in settings)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in textwrap.wrap(pairs, 110)]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -176,14 +177,20 @@ class DeformationNetwork(nn.Module):
         )
 
 
+SCORES: dict[str, dict[str, Any]] = {
+    "small": {"channels": (48, 64, 96), "groups": 8},
+    "published": {"channels": (64, 128, 256, 256), "groups": 32},
+}
+
+
 def small_score(spatial_dims: int) -> ScoreUNet:
     """The score network of ``small``: a patch has fewer voxels (16, in 3D 8) than channels, to pass on its noise."""
-    return ScoreUNet(spatial_dims, channels=(48, 64, 96), groups=8, patch={2: 4, 3: 2}[spatial_dims])
+    return ScoreUNet(spatial_dims, **SCORES["small"], patch={2: 4, 3: 2}[spatial_dims])
 
 
 def published_score(spatial_dims: int) -> ScoreUNet:
     """The score network as published: its queries, keys and values have no bias."""
-    return ScoreUNet(spatial_dims, channels=(64, 128, 256, 256), groups=32, qkv_bias=False)
+    return ScoreUNet(spatial_dims, **SCORES["published"], qkv_bias=False)
 
 
 VARIANTS: dict[str, tuple[Callable[[int], ScoreUNet], type[DeformationNetwork] | type[PublishedField]]] = {

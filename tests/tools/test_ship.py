@@ -48,6 +48,15 @@ def test_the_first_seed_s_weights_and_all_seeds_figures(home: Path, finished: Ma
     assert not {"ause", "grid", "grid_settings", "select", "against"} & set(row)
 
 
+def test_weights_of_a_training_that_was_stopped_say_so(home: Path, finished: Make) -> None:
+    run = finished("vxm_hetero", home / "runs", max_epochs=5)
+    file = run.folder(home / "runs") / "train" / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    for epoch, said in ((3, 3), (5, None)):
+        torch.save(content | {"epoch": epoch}, file)
+        assert shipped(home)["weights"].get("stopped_after_epoch") == said
+
+
 def test_a_later_training_without_overrides_keeps_what_was_chosen(home: Path, finished: Make) -> None:
     finished("vxm_hetero", home / "runs", smooth_weight=0.04)
     assert shipped(home)["chosen"] == {"smooth_weight": 0.04}

@@ -30,12 +30,6 @@ BATCH = {"small": 8, "published": 1}  # of 128 x 128; of volumes 1
 SIZES = {2: (128, 128), 3: (64, 64, 64)}
 
 
-SCORE = {  # what `common.networks.diffusemorph` makes its score networks of
-    "small": {"channels": (48, 64, 96), "groups": 8},
-    "published": {"channels": (64, 128, 256, 256), "groups": 32},
-}
-
-
 class PlainTransMorph(nn.Module):
     """TransMorph of MONAI's parts.
 
@@ -99,7 +93,7 @@ class PlainDiffuseMorph(nn.Module):
         from monai.networks.nets import DiffusionModelUNet
 
         super().__init__()
-        ours, size = DiffuseMorph(spatial_dims, variant), SCORE[variant]
+        ours, size = DiffuseMorph(spatial_dims, variant), diffusemorph.SCORES[variant]
         self.spatial_dims, self.patch, self.diffusion_weight = spatial_dims, ours.score.patch, ours.diffusion_weight
         self.score = DiffusionModelUNet(
             spatial_dims,

@@ -164,7 +164,8 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
     folder = run.folder(output) / "train"
     content = (folder / "model.pt").read_bytes()
     content = halved(content) if half else content
-    settings = dict(read_checkpoint(folder / "checkpoint.pt")["settings"])
+    checkpoint = read_checkpoint(folder / "checkpoint.pt")
+    settings = dict(checkpoint["settings"])
     settings.pop("dataset")  # a place on this machine
     size = len(content) / 1e6
     if size > MEGABYTES:
@@ -172,5 +173,8 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
             f"{folder / 'model.pt'}: {size:.0f} MB, more than the {MEGABYTES} MB that a repository should hold; "
             "publish it elsewhere."
         )
-    precision = {"precision": "float16"} if half else {}
-    return content, {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings, **precision}
+    about = {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings}
+    about |= {"precision": "float16"} if half else {}
+    epoch = checkpoint.get("epoch")
+    stopped = epoch is not None and epoch < settings["max_epochs"]
+    return content, about | ({"stopped_after_epoch": epoch} if stopped else {})
