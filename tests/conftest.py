@@ -130,7 +130,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave without taking ITK's libraries down, which now and then crashes after the last test has passed."""
-    if "itk" in sys.modules and STATUS in config.stash and not hasattr(config, "workerinput"):  # one of xdist
+    """Leave without taking ITK's libraries down, which now and then crashes after the last test has passed.
+
+    Only where pytest is the program: not in a worker of xdist, nor where more commands follow in the same process.
+    """
+    is_program = any(Path(word).name == "pytest" for word in sys.orig_argv[:3])
+    if is_program and "itk" in sys.modules and STATUS in config.stash:
         sys.stdout.flush(), sys.stderr.flush()
         os._exit(config.stash[STATUS])

@@ -61,8 +61,8 @@ def test_each_phase_changes_the_estimators_it_trains_and_no_other(make_trainer: 
 
 @pytest.mark.parametrize("bundle", ["vxm_hetero", "vxm_adacs"])
 def test_a_warm_up_of_displacement_is_training_by_mean_squared_error(make_trainer: MakeTrainer, bundle: str) -> None:
-    warm = make_trainer(bundle, max_epochs=1, warm_up=[1, 0], resume=False)
-    plain = make_trainer("vxm_mse", max_epochs=1, resume=False)
+    same = {"max_epochs": 1, "smooth_weight": 0.02, "resume": False}
+    warm, plain = make_trainer(bundle, warm_up=[1, 0], **same), make_trainer("vxm_mse", **same)
     warm.network.load_state_dict(plain.network.state_dict())
     warm.run()
     plain.run()
