@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from .collection.find import BUNDLES, INSTALLED
-from .collection.weights import weights_file
+from .collection.weights import weights_file, weights_in
 from .data import prepared
 from .data.augmentation import RandomDeformation
 from .errors import InputError, say_in_one_line
@@ -43,6 +44,18 @@ def checkpoint(bundle_root: str, weights: str | None = None) -> str:
         InputError: it has none of that name.
     """
     return str(weights_file(bundle_root, weights))
+
+
+def of_weights(checkpoint: str | list[str], setting: str, otherwise: Any) -> Any:
+    """The setting that a bundle's own weights were trained with; ``otherwise`` of other files, and if it is not said.
+
+    Args:
+        checkpoint: the file of the weights, or those of an ensemble.
+        setting: its name in the training's config.
+        otherwise: what the bundle's config says.
+    """
+    known = weights_in(checkpoint)
+    return otherwise if known is None else known.about.get("settings", {}).get(setting, otherwise)
 
 
 def start(seed: int = 0) -> None:
@@ -92,6 +105,17 @@ def default_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def default_precision(device: str | torch.device) -> str:
+    """What networks are fastest in: bfloat16 on a GPU, and on a CPU that multiplies it (AVX-512 BF16, AMX, Arm BF16).
+
+    Another CPU emulates bfloat16: a step of VoxelMorph is then some ten times as slow as in float32.
+    """
+    if torch.device(device).type == "cuda":
+        return "bfloat16"
+    multiplies = any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
+    return "bfloat16" if multiplies else "float32"
 
 
 def model(network: nn.Module, dropout: float, device: torch.device) -> nn.Module:

@@ -87,6 +87,12 @@ def add_overrides(parser: Group, of: str) -> None:
     parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=of)
 
 
+def add_refine(parser: Group) -> None:
+    """``--refine``: steps of optimisation for the pair at hand."""
+    told = "steps of optimisation for each pair, from what the network finds (default: the bundle's, 0)"
+    parser.add_argument("--refine", type=int, metavar="N", help=told)
+
+
 def add_format(parser: Group, formats: Sequence[str], default: str | None, what: str) -> None:
     """``--format``: of a field that is written, one of `io.formats.FORMATS`."""
     parser.add_argument("--format", choices=formats, default=default, help=what)

@@ -33,6 +33,7 @@ def read_overrides() -> None:
     if workflow is None:
         return
     known = [key for key in {**dict.fromkeys(config), **overrides} if key in overrides or kind_of(key)]
+    known = [_parent(key) if key.replace("#", "::").endswith("::_target_") else key for key in known]
     meant = {key: at(config, key) for key in known if key in workflow.parser}
     changed = {key: value for key, value in meant.items() if differ(value, workflow.parser[key])}
     if changed:
@@ -106,6 +107,8 @@ def override(config: dict[str, Any], overrides: Mapping[str, Any], names: str) -
         if not _is_known(config, key.split("::")):
             raise InputError(f"--{given}: no such setting in {names}; did you mean --{_nearest(config, key)}?")
         put(config, key, meaning(given, overrides[given]))
+        if key.endswith("::_target_"):
+            _drop_foreign(at(config, _parent(key)))
     if "weights" in overrides and config["weights"] is not None:
         for other in (key for key in FILES if overrides.get(key) is not None and config[key] is not None):
             raise InputError(f"--weights {config['weights']}: --{other} says others; give one of the two.")
@@ -157,6 +160,21 @@ def _is_known(config: Any, path: list[str]) -> bool:
         else:
             return depth == len(path) - 1 and name in _arguments(config)
     return True
+
+
+def _parent(key: str) -> str:
+    """The section that ``key`` stands in."""
+    return key.replace("#", "::").rpartition("::")[0]
+
+
+def _drop_foreign(section: dict[str, Any]) -> None:
+    """Leave out arguments of the class that a section was about before, which the one that it is about now has not."""
+    target = located(section["_target_"])
+    signature = inspect.signature(target).parameters if callable(target) else {}
+    if any(p.kind is Parameter.VAR_KEYWORD for p in signature.values()):
+        return
+    for name in [name for name in section if signature and name not in signature and not name.startswith("_")]:
+        del section[name]
 
 
 def _nearest(config: Any, key: str) -> str:

@@ -184,6 +184,8 @@ SETTINGS: dict[str, Kind] = {
     # how long, and how
     "spatial_dims": one_of(2, 3),
     "max_epochs": COUNT,
+    "cascades": whole(1, 1000),
+    "width": whole(1, 1000),
     "batch_size": or_null(COUNT),
     "seed": whole(0, 2**32 - 1),
     **dict.fromkeys(("learning_rate", "companion_learning_rate", "snapshot_learning_rate", "lr"), RATE),
@@ -200,7 +202,9 @@ SETTINGS: dict[str, Kind] = {
     "precision": one_of("bfloat16", "float32"),
     **dict.fromkeys(("foreground", "bidirectional", "resume", "picture"), SWITCH),
     # of methods and architectures
-    **dict.fromkeys(("smooth_weight", "uncertainty_weight", "prior", "alpha", "beta", "gamma"), WEIGHT),
+    **dict.fromkeys(
+        ("smooth_weight", "uncertainty_weight", "overlap_weight", "prior", "alpha", "beta", "gamma"), WEIGHT
+    ),
     "image_sigma": number(open_low=True),
     "tversky": several(number(open_low=True), 2, 2),
     "bins": whole(4),
@@ -208,6 +212,7 @@ SETTINGS: dict[str, Kind] = {
     "num_classes": whole(2, 256),
     "scoring_inputs": one_of(1, 2),
     "formulation": one_of("paper", "released"),
+    "similarity": one_of("ncc", "mse"),
     "variant": one_of("small", "fast", "published"),
     **dict.fromkeys(("diffeomorphic", "image_variance"), SWITCH),
     # of an ensemble, and of inference
@@ -216,6 +221,9 @@ SETTINGS: dict[str, Kind] = {
     "choose": one_of("last", "random"),
     "outside": one_of("nan", "0"),
     "path_steps": whole(0, 10_000),
+    "refine_steps": whole(0, 100_000),
+    "refine_rate": number(open_low=True),
+    "refine_smooth_weight": or_null(WEIGHT),
     "crop_size": or_null(either(one_of("all"), SIZE)),
     "network_size": or_null(SIZE),
     "spacing": or_null(several(number(open_low=True), 1, 3, alone=True)),

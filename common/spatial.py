@@ -84,6 +84,11 @@ def integrate(dvf: Tensor, steps: int = 7) -> Tensor:
     return scaled(moved.flip(1), [larger(n - 1, 1) / 2.0 for n in dvf.shape[2:]])
 
 
+def flow(dvf: Tensor, size: list[int], steps: int = 7) -> Tensor:
+    """The displacement on a grid of ``size`` that the velocity ``dvf``, on a grid of any size, comes to at time 1."""
+    return resize_field(integrate(dvf, steps), size)
+
+
 def invert(ddf: Tensor, iterations: int = 20) -> Tensor:
     """The field with ``compose(ddf, inverse) = 0``, by the fixed point ``inverse(x) = -ddf(x + inverse(x))``.
 

@@ -95,15 +95,25 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
     settings = {key: {"of_dataset": None, **entry} for key, entry in method["settings"].items()}
     if "smooth_weight" in settings:
         settings["smooth_weight"]["value"] *= architecture["smooth_factor"]
-    for key, value in results(name).get("chosen", {}).items():
-        settings[key]["value"] = value
-    return settings
+    return {key: entry | chosen(name, key, entry["value"]) for key, entry in settings.items()}
+
+
+def network_settings_of(name: str, architecture: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """An architecture's settings with their values for one bundle, in the same way."""
+    settings = architecture["network_settings"]
+    return {key: {"of_dataset": None, **entry, **chosen(name, key, entry["value"])} for key, entry in settings.items()}
+
+
+def chosen(name: str, key: str, otherwise: Any) -> dict[str, Any]:
+    """The value of a setting that was chosen for a bundle, or another."""
+    return {"value": results(name).get("chosen", {}).get(key, otherwise)}
 
 
 def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
     """What the templates know of a bundle's networks."""
     companion = method.get("companion", {})
-    settings = settings_of(f"{architecture['name']}_{method['name']}", architecture, method)
+    name = f"{architecture['name']}_{method['name']}"
+    settings, of_architecture = settings_of(name, architecture, method), network_settings_of(name, architecture)
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     of_companion = companion.get("settings", {})
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
@@ -113,10 +123,8 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
         "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
-        "network_settings": {
-            key: {"of_dataset": None, **entry}
-            for key, entry in (architecture["network_settings"] | {s: settings[s] for s in of_network}).items()
-        },
+        "network_settings": of_architecture | {key: settings[key] for key in of_network},
+        "architecture_settings": of_architecture,
         "num_classes": "num_classes" in settings,
         "spatial_dims": dims,
         "maps": all_maps,
@@ -204,6 +212,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     )
     environment.filters["wrapped"] = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
     environment.filters["references"] = references
+    environment.filters["of_weights"] = of_weights
     name = f"{architecture['name']}_{method['name']}"
     settings, weights = settings_of(name, architecture, method), all_weights(name)
     training = architecture["training"] | method.get("training", {})
@@ -225,6 +234,12 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
         **network_values(architecture, method),
     }
     return {path: environment.get_template(template).render(values) for path, template in TEMPLATES.items()}
+
+
+def of_weights(value: Any, setting: str, is_ensemble: bool) -> str:
+    """The expression for a setting of the network, which is what the weights were trained with."""
+    files, meant = "members" if is_ensemble else "checkpoint", yaml.safe_load(str(value))
+    return f"$bundle.of_weights(@{files}, {setting!r}, {meant!r})"
 
 
 def references(settings: Sequence[str]) -> list[str]:

@@ -27,9 +27,11 @@ class Objective(nn.Module):
 
     Attributes:
         companion_map: what the method's companion predicts, "log_variance" or "score"; None for no companion.
+        needs_labels: whether the method, and its companion, learn from labels.
     """
 
     companion_map: str | None = None
+    needs_labels = False
 
     def __init__(self, smooth_weight: float = 0.01) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ class PredictiveObjective(WeakObjective):
 
     Args:
         uncertainty_weight: of Eq. 6, 0.1 in the paper; 0 leaves a refined registration without uncertainty.
-        smooth_weight, window, num_classes, tversky: as of ``WeakObjective``.
+        smooth_weight, window, num_classes, tversky, similarity, overlap_weight: as of ``WeakObjective``.
     """
 
     companion_map = "label_uncertainty"
@@ -37,8 +37,10 @@ class PredictiveObjective(WeakObjective):
         num_classes: int = 3,
         tversky: Sequence[float] = (0.5, 0.5),
         uncertainty_weight: float = 0.1,
+        similarity: str = "ncc",
+        overlap_weight: float = 1.0,
     ) -> None:
-        super().__init__(smooth_weight, window, num_classes, tversky)
+        super().__init__(smooth_weight, window, num_classes, tversky, similarity, overlap_weight)
         self.uncertainty_weight = uncertainty_weight
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:
@@ -57,5 +59,5 @@ class PredictiveObjective(WeakObjective):
         overlap = self.overlap(refined, pair)
         error = (refined - self.fixed_labels(pair)).abs()
         nll = masked_mean((error * torch.exp(-log_uncertainty) + log_uncertainty).mean(1, keepdim=True), pair.mask)
-        loss = terms["loss"] - overlap + self.uncertainty_weight * nll
+        loss = terms["loss"] - self.overlap_weight * overlap + self.uncertainty_weight * nll
         return {**terms, "loss": loss, "refined_overlap": overlap, "uncertainty": nll}

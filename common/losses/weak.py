@@ -10,12 +10,15 @@ from torch import Tensor
 from ..errors import InputError
 from ..interfaces import Deformation, Pair, needed
 from ..labels import one_hot, warped_one_hot
-from .base import Terms
+from ..similarity import masked_mean
+from .base import Terms, squared_residual
 from .ncc import NCCObjective
+
+SIMILARITIES = ("ncc", "mse")
 
 
 class WeakObjective(NCCObjective):
-    """``-mean(ncc^2) - overlap(warped labels, fixed labels) + lambda * smoothness`` (predictive, Eq. 4).
+    """``-mean(ncc^2) - weight * overlap(warped labels, fixed labels) + lambda * smoothness`` (predictive, Eq. 4).
 
     Args:
         smooth_weight: lambda of Eq. 4.
@@ -23,26 +26,47 @@ class WeakObjective(NCCObjective):
         num_classes: classes of the labels, background included.
         tversky: what a voxel of a class that was missed, and one that was added, weigh in the overlap; a half each is
             the Dice of Eq. 2.
+        similarity: of the images, "ncc" as in the paper, or "mse" for ``mean(residual^2)``, which is smaller: lambda
+            and ``overlap_weight`` then are, too.
+        overlap_weight: what the overlap is multiplied by, 1 in the paper.
 
     Raises:
-        InputError: for an even window, fewer than two classes, or weights that are not two above 0.
+        InputError: for an even window, fewer than two classes, weights that are not two above 0, or a similarity that
+            is not known.
     """
 
+    needs_labels = True
+
     def __init__(
-        self, smooth_weight: float = 0.01, window: int = 5, num_classes: int = 3, tversky: Sequence[float] = (0.5, 0.5)
+        self,
+        smooth_weight: float = 0.01,
+        window: int = 5,
+        num_classes: int = 3,
+        tversky: Sequence[float] = (0.5, 0.5),
+        similarity: str = "ncc",
+        overlap_weight: float = 1.0,
     ) -> None:
         super().__init__(smooth_weight, window)
         if not isinstance(num_classes, int) or num_classes < 2:
             raise InputError(f"num_classes is {num_classes}: it must be 2 or more, background included.")
         if not isinstance(tversky, (list, tuple)) or len(tversky) != 2 or not all(weight > 0 for weight in tversky):
             raise InputError(f"tversky is {tversky}: it must be two weights above 0, as in [0.5, 0.5].")
+        if similarity not in SIMILARITIES:
+            raise InputError(f"similarity is {similarity!r}: it must be one of {', '.join(SIMILARITIES)}.")
         self.num_classes, self.tversky = num_classes, tuple(tversky)
+        self.similarity, self.overlap_weight = similarity, overlap_weight
+
+    def data(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
+        """How unlike the images are, by the similarity that was chosen."""
+        if self.similarity == "ncc":
+            return super().data(pair, deformation, predicted)
+        return masked_mean(squared_residual(pair, deformation), pair.mask)
 
     def displacement_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None = None) -> Terms:
         """The terms of Eq. 4."""
         terms = super().displacement_loss(pair, deformation, predicted)
         overlap = self.overlap(self.warped_labels(pair, deformation), pair)
-        return {**terms, "loss": terms["loss"] - overlap, "overlap": overlap}
+        return {**terms, "loss": terms["loss"] - self.overlap_weight * overlap, "overlap": overlap}
 
     def overlap(self, shares: Tensor, pair: Pair) -> Tensor:
         """How far labels, as shares of the classes (B, C, *spatial), cover the fixed ones."""

@@ -5,6 +5,7 @@ from ..lazy import attributes
 _WHERE = {
     "DiffuseMorph": "diffusemorph",
     "EnsembleNetwork": "ensemble",
+    "Cascaded": "cascaded",
     "LabelRefiner": "label_refiner",
     "RegistrationNetwork": "registration",
     "ScoringEstimator": "companions",

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from ..contract import checked, dimensions
 from ..interfaces import Deformation, needed
 from ..labels import warped_one_hot
+from ..refinement import Refinement
 from ..sizes import settled
 from ..spatial import resize_map, warp
+from .cascaded import cascaded
 from .tracing import Traced
 
 LABEL_UNCERTAINTY = "label_uncertainty"
@@ -25,6 +27,8 @@ class RegistrationNetwork(nn.Module):
         companion: a network of ``inputs`` images: 1 (fixed) or 2 (warped and fixed); or a ``LabelRefiner``.
         companion_map: what it predicts, "log_variance", "score" or "label_uncertainty".
         num_classes: classes of the labels, background included, for a network that carries a label map along.
+        cascades: how many times the estimator looks, see `Cascaded`.
+        refinement: what is done to its deformation before anything is warped or mapped by it; None is nothing.
 
     Raises:
         InputError: for an estimator that lacks what it must have, or returns something else than it must.
@@ -42,9 +46,12 @@ class RegistrationNetwork(nn.Module):
         companion: nn.Module | None = None,
         companion_map: str | None = None,
         num_classes: int | None = None,
+        cascades: int = 1,
+        refinement: Refinement | None = None,
     ) -> None:
         super().__init__()
-        self.estimator, self.companion, self.companion_map = estimator, companion, companion_map
+        self.estimator, self.companion, self.companion_map = cascaded(estimator, cascades), companion, companion_map
+        self.refinement = refinement
         self.spatial_dims = dimensions(estimator)
         self.seen: int = getattr(companion, "inputs", 2)
         self.num_classes, self.inputs = num_classes, 2 if num_classes is None else 3
@@ -74,6 +81,8 @@ class RegistrationNetwork(nn.Module):
         """
         moving, fixed = image[:, :1], image[:, 1:2]
         deformation = checked(self.estimator(moving, fixed), self.estimator, fixed)
+        if self.refinement is not None:
+            deformation = self.refinement(moving, fixed, deformation, self.estimator, self.companion)
         warped = warp(moving.float(), deformation.ddf)
         maps, segmentation = self._maps(image, deformation, warped)
         if self.uncertain:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation, needed
 from ..sizes import larger, smaller
-from ..spatial import integrate, resize_field, resize_map
+from ..spatial import flow, resize_field, resize_map
 from .companions import LOG_VARIANCE_RANGE
 from .unet import CONV, UNet, flow_head, layers, set_bias
 
@@ -30,6 +30,10 @@ class VoxelMorph(nn.Module):
             does, in place of PyTorch's smaller ones.
         encoder, decoder, final: channels, see ``UNet``.
         dropout: in training, behind the encoder's last convolution, see ``UNet``.
+        width: what all channels are multiplied by.
+
+    Raises:
+        InputError: for settings that it cannot have.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class VoxelMorph(nn.Module):
         decoder: tuple[int, ...] = (32, 32, 32, 32),
         final: tuple[int, ...] = (32, 16, 16),
         dropout: float = 0.0,
+        width: int = 1,
     ) -> None:
         super().__init__()
         if uncertainty not in (None, "displacement", "velocity") or (uncertainty == "velocity" and not diffeomorphic):
@@ -54,6 +59,9 @@ class VoxelMorph(nn.Module):
             raise InputError(f"variant is {variant!r}: VoxelMorph has {', '.join(VARIANTS)}.")
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            raise InputError(f"width is {width!r}: it must be a whole number from 1 on.")
+        encoder, decoder, final = (tuple(width * each for each in part) for part in (encoder, decoder, final))
         self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, variant == "fast", dropout)
         if he_init:
             self.backbone.apply(he_normal)
@@ -108,7 +116,7 @@ class VoxelMorph(nn.Module):
         features: Tensor,
         drawn: Tensor | None = None,
     ) -> Deformation:
-        ddf = resize_field(integrate(dvf if drawn is None else drawn, self.integration_steps), size)
+        ddf = flow(dvf if drawn is None else drawn, size, self.integration_steps)
         return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features, drawn=drawn)
 
 

@@ -26,7 +26,7 @@ from .look import check_outside
 from .outcome import By
 from .outputs import check_format, refuse_inputs, write_registration
 from .pairs import Entries
-from .register import field_of, registration_of
+from .register import field_of, refinement_of, registration_of
 from .tasks import Task, tasks
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class RegistrationInference(SupervisedEvaluator):
         """Write the files of a prediction (S, C, *region) and return them."""
         task = batch["task"]
         seconds = getattr(self.inferer, "seconds", nan)
-        found = registration_of(task, pred, self.channels, seconds, self.by)
+        found = registration_of(task, pred, self.channels, seconds, self.by, refinement_of(self.network))
         more = {"path": self._path(task)} if self.path_steps else None
         folder, name = self.output_dir / task.case.folder, task.case.name
         files = write_registration(found, folder, name, self.format, self.picture, more, True, self.outside)

@@ -51,6 +51,7 @@ def about(found: Registration) -> dict[str, Any]:
             "overlap": found.overlap,
             "seconds": found.seconds,
         },
+        "refinement": None if found.refined is None else found.refined._asdict(),
     }
 
 

@@ -18,6 +18,7 @@ from ..io.given import image_of, label_of
 from ..io.images import MedicalImage
 from ..io.points import Points, points_of
 from ..physical import background, invert_field, invert_points, jacobian_determinant, sample, warp_image
+from ..refinement import Report
 from .card import Card
 from .case import Case, check_name
 
@@ -52,6 +53,7 @@ class Registration:
         by: what registered them; without it there are no ``numbers`` and no files.
         trained: the images that the network was trained on, as far as it is known.
         own: the network's field alone, which comes behind an initial transform; None is ``field``.
+        refined: what its refinement did; None without one.
     """
 
     case: Case
@@ -66,6 +68,7 @@ class Registration:
     by: By | None = None
     trained: Card = Card()
     own: Field | None = None
+    refined: Report | None = None
 
     @property
     def own_field(self) -> Field:

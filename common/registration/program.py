@@ -16,6 +16,7 @@ from ..options import (
     add_output,
     add_outside,
     add_overrides,
+    add_refine,
     add_region,
     add_weights,
     parse_overrides,
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     add_fill(parser, "moving image")
     add_outside(parser)
     add_region(parser, "the bundle's: auto, the label, else what moves in two frames of one grid, else image")
+    add_refine(parser)
     add_overrides(parser, "settings of the bundle's inference config")
     add_device(parser)
     add_memory(parser)
@@ -92,6 +94,8 @@ def run(options: argparse.Namespace) -> list[Path]:
     files, name = found.save(options.output, format=options.format, outside=options.outside), found.case.name
     for line in found.warnings:
         print(f"warning: {line}")
+    if (refined := found.refined) is not None:
+        print(f"refined in {refined.steps:g} steps: loss {refined.before:.4g} to {refined.after:.4g}")
     print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")
     return files
 
@@ -101,5 +105,6 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     found = parse_overrides(options.override)
     if "device" in found:
         raise InputError(f"--override device={found['device']}: give it by --device.")
-    named = {} if options.weights is None else {"weights": options.weights}
+    given = {"weights": options.weights, "refine_steps": options.refine}
+    named = {key: value for key, value in given.items() if value is not None}
     return found | named | region_overrides(options)

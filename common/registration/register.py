@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..chain import compose
 from ..fields import Field, to_physical
+from ..refinement import Report
 from .bundle import OpenBundle
 from .case import Case
 from .maps import maps_of
@@ -39,8 +40,8 @@ def register_cases(bundle: OpenBundle, cases: Iterable[Case], slice_axis: int | 
         start = time.perf_counter()
         preds = _predict(bundle, torch.cat([task.image for task in chunk]))
         seconds = (time.perf_counter() - start) / len(chunk)
-        parts = preds.split([len(task.image) for task in chunk])
-        found += [registration_of(*each, channels, seconds, by) for each in zip(chunk, parts, strict=True)]
+        parts, refined = preds.split([len(task.image) for task in chunk]), refinement_of(bundle.network)
+        found += [registration_of(*each, channels, seconds, by, refined) for each in zip(chunk, parts, strict=True)]
     return found
 
 
@@ -51,7 +52,12 @@ def _predict(bundle: OpenBundle, image: Tensor) -> Tensor:
 
 
 def registration_of(
-    task: Task, pred: Tensor, channels: Sequence[str], seconds: float = nan, by: By | None = None
+    task: Task,
+    pred: Tensor,
+    channels: Sequence[str],
+    seconds: float = nan,
+    by: By | None = None,
+    refined: Report | None = None,
 ) -> Registration:
     """Bring a prediction of a task's image, whose ``channels`` are named, to the fixed image's grid."""
     pred, grid = task.blended(pred.detach().float().cpu()), task.grid
@@ -70,7 +76,14 @@ def registration_of(
         slice_axis=grid.slice_axis,
         by=by,
         trained=task.trained,
+        refined=refined,
     )
+
+
+def refinement_of(network: object) -> Report | None:
+    """What the refinement of a network, if it has one, did since it was last asked."""
+    refinement = getattr(network, "refinement", None)
+    return None if refinement is None else refinement.report()
 
 
 def field_of(task: Task, ddf: Tensor) -> Field:

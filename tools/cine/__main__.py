@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     shared.add_region(made, "auto: the label, else what moves")
     shared.add_outside(made)
     band.add_arguments(made)
+    shared.add_refine(made)
     shared.add_overrides(made, "settings of the bundle's inference config")
     shared.add_device(made)
     shared.add_memory(made)
