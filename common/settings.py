@@ -214,7 +214,7 @@ SETTINGS: dict[str, Kind] = {
     "formulation": one_of("paper", "released"),
     "similarity": one_of("ncc", "mse"),
     "variant": one_of("small", "fast", "published"),
-    **dict.fromkeys(("diffeomorphic", "image_variance"), SWITCH),
+    **dict.fromkeys(("diffeomorphic", "image_variance", "he_init"), SWITCH),
     # of an ensemble, and of inference
     "count": or_null(COUNT),
     "passes": COUNT,

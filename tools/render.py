@@ -43,7 +43,7 @@ KEYS = {  # that a recipe must have, and that it may have
     "methods": (
         "name title reference what equations limits objective objective_settings trainer settings search cost",
         "order architectures spatial_dims training extra_epochs images companion maps estimator_settings "
-        "network_settings ablations shows_weight",
+        "network_settings network_values ablations shows_weight",
     ),
 }
 NAMES = {"architectures": r"[a-z]+", "methods": r"[a-z][a-z0-9_]*"}
@@ -98,10 +98,14 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
     return {key: entry | chosen(name, key, entry["value"]) for key, entry in settings.items()}
 
 
-def network_settings_of(name: str, architecture: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def network_settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """An architecture's settings with their values for one bundle, in the same way."""
-    settings = architecture["network_settings"]
-    return {key: {"of_dataset": None, **entry, **chosen(name, key, entry["value"])} for key, entry in settings.items()}
+    values = {key: entry["value"] for key, entry in architecture["network_settings"].items()}
+    values |= method.get("network_values", {})
+    return {
+        key: {"of_dataset": None, **entry, **chosen(name, key, values[key])}
+        for key, entry in architecture["network_settings"].items()
+    }
 
 
 def chosen(name: str, key: str, otherwise: Any) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
     """What the templates know of a bundle's networks."""
     companion = method.get("companion", {})
     name = f"{architecture['name']}_{method['name']}"
-    settings, of_architecture = settings_of(name, architecture, method), network_settings_of(name, architecture)
+    settings, of_architecture = settings_of(name, architecture, method), network_settings_of(name, architecture, method)
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     of_companion = companion.get("settings", {})
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])

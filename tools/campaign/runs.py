@@ -113,6 +113,13 @@ def method_recipe(bundle: str) -> dict[str, Any]:
     return yaml.safe_load(max(files, key=lambda path: len(path.stem)).read_text("utf-8")) if files else {}
 
 
+def own_settings(bundle: str) -> set[str]:
+    """The settings of a bundle's method and of its architecture, which its configs have at their top."""
+    file = RECIPES / "architectures" / f"{bundle.partition('_')[0]}.yaml"
+    architecture = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else {}
+    return {*method_recipe(bundle).get("settings", {}), *architecture.get("network_settings", {})}
+
+
 def find(output: Path, bundle: str = "*") -> list[Run]:
     """Every run that has a folder, in order."""
     runs = [Run.of(path) for path in output.glob(f"{bundle}/*/seed_*")]

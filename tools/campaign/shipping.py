@@ -19,7 +19,7 @@ from common.io.weights import read_checkpoint
 
 from ..recipes.shipped import default_name, results, results_file
 from .aggregate import FIGURES, figures, paired_tests
-from .runs import Run, check, find, method_recipe, metrics, score
+from .runs import Run, check, find, metrics, own_settings, score
 from .variants import write_variant
 
 MEGABYTES = 25  # of a file that a repository should hold
@@ -121,8 +121,8 @@ def seeds_of(bundle: str, variant: str | None, output: Path) -> list[Run]:
 
 
 def split_overrides(bundle: str, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The overrides that are the method's hyper-parameters, and the rest."""
-    own = method_recipe(bundle).get("settings", {})
+    """The overrides that are settings of the bundle's method or architecture, and the rest."""
+    own = own_settings(bundle)
     rest = {key: value for key, value in overrides.items() if key not in own}
     return {key: value for key, value in overrides.items() if key in own}, rest
 
