@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from common.options import add_bundle, add_device, add_seed, path, positive, sizes
+from common.options import add_bundle, add_dataset, add_device, add_seed, add_split, path, positive, sizes
+from tools.baselines import NAMES
 from tools.cine.band import add_scale
 
 ROUNDS = 7
@@ -61,6 +62,20 @@ def metrics(parser: argparse.ArgumentParser) -> None:
     """Add the options of the metrics."""
     _add_rounds(parser)
     parser.set_defaults(threads=1, device="cpu")
+
+
+def refine(parser: argparse.ArgumentParser) -> None:
+    """Add the options of Dice against seconds."""
+    add_dataset(parser)
+    add_split(parser)
+    parser.add_argument("--bundles", nargs="+", default=["vxm_mse"], metavar="NAME", help="default: vxm_mse")
+    steps = (0, 5, 10, 25, 50, 100)
+    told = f"of refinement (default: {' '.join(map(str, steps))})"
+    parser.add_argument("--steps", nargs="+", type=int, default=steps, metavar="N", help=told)
+    told = "classical methods on the same pairs, see `baselines` (default: none)"
+    parser.add_argument("--against", nargs="+", choices=NAMES, default=[], metavar="NAME", help=told)
+    parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers and the machine (JSON)")
+    parser.add_argument("--figure", type=path, metavar="FILE", help="draw them (PNG)")
 
 
 def region(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +156,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
     "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),
+    "refine": ("the Dice after ever more steps of refinement against seconds, beside classical methods", refine),
     "region": ("how much of the hearts of ACDC is missed, and the Dice, by where a registration looks", region),
     "start": ("what `warpsure register` takes from the command to the files, part by part", start),
     "table": ("the tables of speed in Markdown, from what the other benchmarks have written", table),

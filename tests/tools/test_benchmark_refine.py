@@ -1,0 +1,30 @@
+"""tools.benchmark.refine: Dice against seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tools.benchmark import __main__ as benchmark
+
+
+def test_every_number_of_steps_and_every_opponent_is_a_point(tiny_dataset: Path, tmp_path: Path) -> None:
+    output, figure = tmp_path / "refine.json", tmp_path / "refine.png"
+    words = ["refine", "--dataset", tiny_dataset, "--bundles", "vxm_mse", "--steps", 0, 8, "--against", "undeformed"]
+    benchmark.main([*map(str, words), "--output", str(output), "--figure", str(figure)])
+    content = json.loads(output.read_text())
+    none, some = content["points"]["vxm_mse"]
+    assert (none["steps"], some["steps"]) == (0, 8) and some["seconds"] > 2 * none["seconds"]
+    assert some["standard"] != none["standard"]
+    assert content["pairs"] == 4 and content["points"]["undeformed"][0]["folding_percent"] == 0
+    with Image.open(figure) as drawn:
+        assert drawn.size == (1080, 456)
+
+
+def test_an_opponent_that_is_not_known_is_refused(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmark.main(["refine", "--dataset", str(tiny_dataset), "--against", "nobody"])
+    assert "nobody" in capsys.readouterr().err

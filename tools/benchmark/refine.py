@@ -1,0 +1,76 @@
+"""Dice against seconds: a bundle refined by ever more steps, and classical methods, on the same pairs in one run."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.collection.find import find_bundle
+from common.data.pairs import PreparedPairs
+from common.engines import RegistrationEvaluator
+from common.files import write_json
+from common.registration.bundle import open_bundle
+
+from ..baselines.evaluate import Request, evaluate
+from .bench import machine, rounded
+
+PROTOCOLS = ("published", "standard")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate, print a line for each, and write ``--output`` and ``--figure``."""
+    torch.set_num_threads(1)
+    points: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.bundles:
+            points[name] = refined(name, args, Path(folder))
+        for name in args.against:
+            request = Request(name, args.dataset, args.split, Path(folder) / name, pairing=args.pairing)
+            points[name] = [point(evaluate(request), None)]
+    about = PreparedPairs(args.dataset, args.split, pairing=args.pairing)
+    content = {
+        "benchmark": "refine",
+        "machine": machine(torch.device("cpu")),
+        "threads": 1,
+        "dataset": about.dataset.name,
+        "split": args.split,
+        "pairs": len(about),
+        "points": points,
+    }
+    if args.output is not None:
+        write_json(args.output, rounded(content))
+    if args.figure is not None:
+        from .refine_figure import draw  # matplotlib
+
+        draw(content, args.figure)
+
+
+def refined(name: str, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """What a bundle comes to after each number of steps."""
+    data, found = PreparedPairs(args.dataset, args.split, pairing=args.pairing), []
+    for steps in args.steps:
+        bundle = open_bundle(find_bundle(name), "cpu", refine_steps=steps)
+        output = folder / f"{name}{steps}"
+        evaluator = RegistrationEvaluator("cpu", bundle.network, data, output, bundle=name, examples=1)
+        evaluator.run()
+        found.append(point(evaluator.summary, steps))
+    return found
+
+
+def point(summary: dict[str, Any], steps: int | None) -> dict[str, Any]:
+    """The numbers of an evaluation that are told."""
+    dice = {protocol: summary["protocols"][protocol]["dsc"]["mean"] for protocol in PROTOCOLS}
+    hd95 = {f"{protocol}_hd95": summary["protocols"][protocol]["hd95"]["mean"] for protocol in PROTOCOLS}
+    error = summary["truth"].get("endpoint_error")
+    return {
+        **({} if steps is None else {"steps": steps}),
+        "seconds": summary["seconds_per_pair"],
+        **dice,
+        **hd95,
+        "folding_percent": summary["folding_percent"],
+        **({"endpoint_error": error["mean"]} if error else {}),
+    }
