@@ -74,6 +74,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     curves = {"err": several(4.39e-5), "mr": several(0.010027), "fdr": several(0.00096)}
     labels = {"label": {"dsc": several(87.739)}, "label_sparsification": curves, "ause": several(0.02)}
     write(tmp_path, "vxm_predictive", result("Hippocampus", 76.4, 1, **labels))
+    points = {
+        "vxm_mse": [{"steps": 0, "seconds": 0.0012, "published": 81.661, "folding_percent": 0.0}, {"steps": 50,
+                     "seconds": 0.081, "published": 82.312, "folding_percent": 0.00012}],
+        "elastix": [{"seconds": 0.93, "published": 81.97, "folding_percent": 0.0569}],
+    }  # fmt: skip
+    (tmp_path / "results" / "refine").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "results" / "refine" / "acdc.json").write_text(json.dumps({"points": points}))
     readme = tmp_path / "README.md"
     readme.write_text(
         "before\n" + "\nbetween\n".join(BLOCK.format(name, "old\n") for name in blocks.TABLES) + "after\n"
@@ -81,7 +88,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(shipped, "RECIPES", tmp_path)
     (tmp_path / "data.yaml").write_text((Path(shipped.__file__).parent / "data.yaml").read_text())
     monkeypatch.setattr(benchmarks, "RESULTS", tmp_path / "benchmarks")
-    monkeypatch.setattr(tables, "README", readme)
+    monkeypatch.setattr(tables, "documents", lambda: [readme])
     return tmp_path
 
 
@@ -92,7 +99,20 @@ def lines(home: Path, name: str) -> list[str]:
 
 def test_the_readme_of_the_repository_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert tables.main(["--check"]) == 0, capsys.readouterr().out
-    assert {name for name, _ in blocks.BLOCK.findall(tables.README.read_text("utf-8"))} == {*blocks.TABLES}
+    found = [name for document in tables.documents() for name, _ in blocks.BLOCK.findall(document.read_text("utf-8"))]
+    assert sorted(found) == sorted(blocks.TABLES)
+
+
+def test_a_line_for_each_number_of_steps_and_each_opponent(home: Path) -> None:
+    assert tables.main([]) == 0
+    assert lines(home, "refine") == [
+        "|  | steps | DSC published | folding % | seconds a pair |",
+        "|---|---|---|---|---|",
+        "| `vxm_mse` | 0 | 81.66 | 0.000 | 0.00 |",
+        "| `vxm_mse` | 50 | 82.31 | 0.000 | 0.08 |",
+        "| elastix |  | 81.97 | 0.057 | 0.93 |",
+    ]
+    assert lines(home, "refine phantom") == [blocks.NOTHING]
 
 
 def test_a_line_for_each_bundle_in_the_order_of_the_recipes(home: Path) -> None:
@@ -156,7 +176,7 @@ def test_a_number_that_was_changed_is_found_and_mended(home: Path, capsys: pytes
     [
         (
             BLOCK.format("adcd", ""),
-            "<!-- table: adcd -->: no such table; there are acdc, camus, hippocampus, gain, search, speed.",
+            f"<!-- table: adcd -->: no such table; there are {', '.join(blocks.TABLES)}.",
         ),
         ("<!-- table: acdc -->\n", "<!-- table: acdc --> has no <!-- end --> before the next table; add it."),
         ("<!-- table: gain -->\n" + BLOCK.format("acdc", ""), "<!-- table: gain --> has no <!-- end -->"),

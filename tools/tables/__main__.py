@@ -1,4 +1,4 @@
-"""Fill the tables of README.md from the files of results in this repository, or ``--check`` that they are so filled.
+"""Fill the tables of README.md and docs/ from the files of results in this repository, or ``--check`` that they are.
 
     warpsure tables
     warpsure tables --check
@@ -18,7 +18,12 @@ from pathlib import Path
 from common.errors import say_in_one_line
 from common.options import Parser, program
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+
+
+def documents() -> list[Path]:
+    """Those that have tables."""
+    return [ROOT / "README.md", ROOT / "docs" / "refinement.md"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,14 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .baseline import keep
 
         print(f"{keep(folder)}: written")
-    text = README.read_text("utf-8")
-    content, changed = filled(text, README.name)
-    for name in changed:
-        said = "differs from the results; run `warpsure tables`" if options.check else "written"
-        print(f"{README.name}: table {name}: {said}")
-    if changed and not options.check:
-        write_bytes(README, content.encode())
-    return int(options.check and bool(changed))
+    stale = False
+    for document in documents():
+        content, changed = filled(document.read_text("utf-8"), document.name)
+        for name in changed:
+            said = "differs from the results; run `warpsure tables`" if options.check else "written"
+            print(f"{document.name}: table {name}: {said}")
+        if changed and not options.check:
+            write_bytes(document, content.encode())
+        stale |= bool(changed)
+    return int(options.check and stale)
 
 
 if __name__ == "__main__":

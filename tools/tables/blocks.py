@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from common.errors import InputError
 
 from ..benchmark import table as benchmarks
-from . import gain, results, search
+from . import gain, refine, results, search
 
 MARK = re.compile(r"^<!-- (table: .*|end) -->$", re.MULTILINE)
 BLOCK = re.compile(r"^<!-- table: ([^\n]*) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -28,6 +28,8 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "hippocampus": lambda: results.with_labels("Hippocampus"),
     "gain": gain.table,
     "search": search.table,
+    "refine": lambda: refine.table("acdc"),
+    "refine phantom": lambda: refine.table("phantom"),
     "speed": speed,
 }
 

@@ -1,0 +1,33 @@
+"""What refinement of each pair brings: Dice, or on the phantom the endpoint error, before and after its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..recipes import shipped
+from .cells import head, line
+
+COLUMNS = {
+    "published": ("DSC published", 2),
+    "standard": ("DSC standard", 2),
+    "standard_hd95": ("HD95 standard", 2),
+    "folding_percent": ("folding %", 3),
+    "endpoint_error": ("endpoint error, voxels", 3),
+    "seconds": ("seconds a pair", 2),
+}
+
+
+def table(data: str) -> Iterator[str]:
+    """A line for each bundle and number of steps, and each classical method, of `benchmark refine` on ``data``."""
+    path = shipped.RECIPES / "results" / "refine" / f"{data}.json"
+    if not path.is_file():
+        return
+    points: dict[str, list[dict[str, Any]]] = json.loads(path.read_text("utf-8"))["points"]
+    known = [key for key in COLUMNS if any(key in point for each in points.values() for point in each)]
+    yield from head(("", "steps", *(COLUMNS[key][0] for key in known)))
+    for name, each in points.items():
+        for point in each:
+            numbers = (f"{point[key]:.{COLUMNS[key][1]}f}" if key in point else "" for key in known)
+            yield line([f"`{name}`" if "steps" in point else name, point.get("steps", ""), *numbers])
