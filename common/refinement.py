@@ -39,7 +39,8 @@ class Refinement:
     method that learns from labels the images alone count. All is float32, nothing is drawn, and the same images give
     the same field, bit by bit, on one machine.
 
-    The memory is that of a training step without a network: some 25 fields of the size of the images.
+    It needs the memory of a training step without the network: the fields of the integration at half resolution, a few
+    images, and their gradients.
 
     Args:
         objective: the method.
@@ -154,4 +155,4 @@ def _detached(found: Deformation) -> Deformation:
     def own(value: Any) -> Any:
         return value.detach().float().clone() if isinstance(value, Tensor) else value
 
-    return found._replace(**{name: own(getattr(found, name)) for name in ("ddf", "dvf", "log_variance", "features")})
+    return found._replace(**{name: own(getattr(found, name)) for name in ("ddf", "dvf", "log_variance")})

@@ -13,6 +13,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+from common.bundle import default_precision
 from common.engines import AlternatingTrainer, SingleTrainer
 from tools.render import BUNDLES, bundle_names, combinations, recipes
 
@@ -27,7 +28,7 @@ def made_of(name: str, config: str, key: str, **overrides: object) -> object:
 
 @pytest.mark.parametrize("name", bundle_names())
 def test_a_bundle_trains_evaluates_and_registers(name: str, make_trainer, tiny_dataset: Path, tmp_path: Path) -> None:
-    trainer: SingleTrainer = make_trainer(name, max_epochs=2, batch_size=4, precision="bfloat16")
+    trainer: SingleTrainer = make_trainer(name, max_epochs=2, batch_size=4, precision=default_precision("cpu"))
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     trainer.run()
     after = trainer.network.state_dict()

@@ -53,6 +53,23 @@ def test_two_files_are_registered(
     assert report["network"]["seconds"] > 0
 
 
+def test_a_pair_is_refined_and_it_is_said_what_that_did(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    shape, affine = (40, 36, 3), grid_around((40, 36, 3), (1.5, 1.5, 6.0))
+    images = (blob(shape, affine, PLACE + step * np.array([1.0, 0, 0])) for step in (2, 0))
+    files = {side: written(image, tmp_path / f"{side}.nii.gz") for side, image in zip(("moving", "fixed"), images)}
+    numbers = {}
+    for steps in (0, 5):
+        register.main(arguments(files, tmp_path / f"{steps}", "--bundle", "vxm_hetero", "--refine", steps))
+        numbers[steps] = json.loads((tmp_path / f"{steps}" / "moving.json").read_text())
+    assert "refined in 5 steps: loss " in capsys.readouterr().out
+    did = numbers[5]["refinement"]
+    assert numbers[0]["refinement"] is None and did["steps"] == 5 and did["after"] < did["before"]
+    none, some = (each["similarity"]["after"]["mean_squared_error"] for each in numbers.values())
+    assert some < none
+    with pytest.raises(InputError, match="refine_steps is -1: expected a whole number from 0"):
+        register.main(arguments(files, tmp_path / "no", "--bundle", "vxm_hetero", "--refine", -1))
+
+
 def test_two_frames_of_one_cine_are_registered(tmp_path: Path) -> None:
     shape, affine = (40, 36, 3), grid_around((40, 36, 3), (1.0, 1.0, 6.0))
     frames = [blob(shape, affine, PLACE + step * np.array([1.0, 0, 0])).array for step in range(4)]
