@@ -69,6 +69,10 @@ class Refinement:
         self.smooth_weight = objective.smooth_weight if smooth_weight is None else smooth_weight
         self._reports: list[Report] = []
 
+    def of(self, steps: int) -> Refinement:
+        """The same with another number of steps, and reports of its own."""
+        return Refinement(self.objective, steps, self.rate, self.smooth_weight, self.anchor_weight)
+
     def report(self) -> Report | None:
         """What the calls since the last report came to, averaged; None if there were none."""
         reports, self._reports = self._reports, []

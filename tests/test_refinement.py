@@ -120,6 +120,23 @@ def test_a_method_that_learns_from_labels_refines_by_images_alone(name: str) -> 
     assert network.refinement.report().steps == 3
 
 
+def test_a_network_can_be_refined_otherwise_for_one_request() -> None:
+    network = RegistrationNetwork(VoxelMorph(), refinement=Refinement(MSEObjective(0.01), 0, 0.07, anchor_weight=0.5))
+    view, same = network.refining(6).eval(), network.refining()
+    assert all(a is b for a, b in zip(network.parameters(), view.parameters(), strict=True))
+    own, first = (vars(each.refinement) for each in (view, network))
+    assert {key for key in own if own[key] != first[key]} == {"steps"}
+    assert own["_reports"] is not first["_reports"] and same.refinement.steps == 0
+    view(torch.cat(blobs(), dim=1))
+    assert view.refinement.report() is not None and network.refinement.report() is None
+    with pytest.raises(InputError, match="refine_steps"):
+        network.refining(-1)
+    plain = RegistrationNetwork(VoxelMorph())
+    assert plain.refining().refinement is plain.refining(0).refinement is None
+    with pytest.raises(InputError, match="refine_steps is 3: this network has no refinement"):
+        plain.refining(3)
+
+
 @pytest.mark.parametrize(("steps", "rate"), [(-1, 0.1), (1.5, 0.1), (True, 0.1), (5, 0.0)])
 def test_settings_that_cannot_be_are_refused(steps: Any, rate: float) -> None:
     with pytest.raises(InputError, match="refine_"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import Tensor, nn
 
 from ..contract import checked, dimensions
+from ..errors import InputError
 from ..interfaces import Deformation, needed
 from ..labels import warped_one_hot
 from ..refinement import Refinement
@@ -71,6 +73,22 @@ class RegistrationNetwork(nn.Module):
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` compiles, and so MONAI's ckpt_export."""
         return Traced(self)
+
+    def refining(self, steps: int | None = None) -> RegistrationNetwork:
+        """This network, with the same weights in memory, whose refinement is its own: for one request among others.
+
+        Args:
+            steps: of its refinement; None is as many as here.
+
+        Raises:
+            InputError: steps of a network without a refinement, or a number of them that cannot be.
+        """
+        view = copy.copy(self)
+        if self.refinement is not None:
+            view.refinement = self.refinement.of(self.refinement.steps if steps is None else steps)
+        elif steps:
+            raise InputError(f"refine_steps is {steps}: this network has no refinement.")
+        return view
 
     def forward(self, image: Tensor) -> Tensor:
         """``pred`` (B, C, *spatial), its channels as ``channels`` names them, float32.

@@ -106,7 +106,7 @@ ANY_CLIENT = {"client_id": Rule("a text of up to 200 characters", lambda v: isin
 INFER = {
     "fixed": STUDY, "moving_label": STUDY, "moving_frame": FRAME, "fixed_frame": FRAME, "result": NAMES,
     "format": one_of(*FORMATS), "center": Rule('"auto", "image", "detect" or a voxel "i,j"', _is_centre),
-    "model_filename": WEIGHTS, "logging": LEVEL, "save_label": SWITCH,
+    "refine": whole(0, 1000), "model_filename": WEIGHTS, "logging": LEVEL, "save_label": SWITCH,
     "label_tag": Rule(PLAIN, is_name, False), "label_info": LIST, "timeout": real(86_400), **ANY_CLIENT,
 }  # fmt: skip
 TRAIN = {

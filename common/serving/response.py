@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import nulls
 from ..networks.channels import name_of
+from ..refinement import Report
 from ..registration.look import look
 from ..registration.numbers import summary
 from ..registration.register import registration_of
@@ -22,8 +23,11 @@ class ImageOfPrediction:
 
     ``pred`` becomes (1, i, j, k) on the fixed image's grid, as it is to be written: nothing is left to resize,
     and a method's map is NaN where nothing was seen.
-    ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is; ``registration``
-    is all of it.
+    ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is, and what the
+    ``refinement`` of the network of `refining` did; ``registration`` is all of it.
+
+    Raises (or answers with status 400):
+        InputError: steps that the request asks for, of a server that has not asked `refining`.
     """
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -31,11 +35,20 @@ class ImageOfPrediction:
         task, channels = data["task"], data["channels"]
         with refusing():
             chosen = map_of(data["result"], channels)
-            found = registration_of(task, data["pred"], channels)
-            numbers = {"shown": chosen, **nulls(summary(found))}
+            found = registration_of(task, data["pred"], channels, refined=_refined(data))
+            refined = None if found.refined is None else found.refined._asdict()
+            numbers = {"shown": chosen, "refinement": refined, **nulls(summary(found))}
         image = look(chosen, found.images[chosen], found.seen).array
         image = image[..., None] if image.ndim == 2 else image
         return {**data, "pred": image[None], "registration": found, "result": numbers}
+
+
+def _refined(data: dict[str, Any]) -> Report | None:
+    """What the refinement of this request did."""
+    if "refinement" not in data and data.get("refine"):
+        raise InputError(f"refine is {data['refine']}: this server cannot refine; ask the app of `warpsure label`.")
+    refinement = data.get("refinement")
+    return None if refinement is None else refinement.report()
 
 
 def results_of(channels: Sequence[str], labelled: bool) -> list[str]:

@@ -108,6 +108,20 @@ def test_a_package_answers_as_its_bundle_does(ours: Server, stock: Server, tmp_p
         assert_same(server.image(tmp_path, HEADS + name, "ob_ED", **asked), expected)
 
 
+def test_a_request_is_refined_and_the_next_is_not(ours: Server, stock: Server) -> None:
+    asked, path = {"fixed": "phantom1_ES"}, "/infer/vxm_hetero?image=phantom1_ED&output=json"
+    assert ours.json("/info/")["models"]["vxm_hetero"]["config"]["refine"] == 0
+    first, refined, last = (ours.json(path, asked | more) for more in ({}, {"refine": 30}, {}))
+    for each in (first, last):
+        del each["latencies"]
+    assert first == last and first["refinement"] is None and 1 <= refined["refinement"]["steps"] <= 30
+    plain, better = (each["similarity"]["after"]["mean_squared_error"] for each in (first, refined))
+    assert better < plain
+    for server, steps, line in ((ours, 1001, "from 0 to 1000"), (stock, 30, "cannot refine")):
+        status, content = server.ask(path, asked | {"refine": steps})
+        assert status == 400 and f"refine is {steps}" in (told := json.loads(content)["detail"]) and line in told
+
+
 def test_frames_of_a_cine(server: Server, studies: Path, tmp_path: Path) -> None:
     answer = server.image(tmp_path, "vxm_hetero", "phantom0_cine", moving_frame=0, fixed_frame=4)
     cine = nib.load(studies / "phantom0_cine.nii.gz").get_fdata()

@@ -133,6 +133,7 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"fixed": "b", "moving_frame": 0, "fixed_frame": "4", "result": ["warped", "jacobian"], "center": "detect"},
     ),
     (INFER, {"fixed": "", "moving_label": None, "center": [3, 4.5], "format": "itk", "logging": "info"}),
+    *((INFER, {"refine": value}) for value in (0, "50", 1000, 5.0, "", None)),
     (INFER, {"center": "64,64", "save_label": True, "label_tag": "second reader", "client_id": "x/y", "timeout": 5}),
     (
         TRAIN,
@@ -144,6 +145,7 @@ BAD: list[tuple[dict[str, Any], dict[str, Any]]] = [
     *((INFER, {"fixed": value}) for value in (5, [], {}, "../b", "/b")),
     *((INFER, {"fixed_frame": value}) for value in (-1, 1.5, True, "late", [1], 10**9)),
     *((INFER, {"center": value}) for value in ({}, [[1]], 5, [1, 2, 3, 4], [])),
+    *((INFER, {"refine": value}) for value in (-1, 1001, 1.5, True, "many", [5])),
     *((INFER, {"logging": value}) for value in ("loud", None, "", 5)),
     *((INFER, {"model_filename": value}) for value in ("../x.pt", "LICENSE", None, 5, [])),
     (INFER, {"save_label": "yes"}), (INFER, {"label_tag": ""}), (INFER, {"result_extension": "x"}),

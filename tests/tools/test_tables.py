@@ -233,7 +233,7 @@ def test_a_classical_method_is_kept_and_gets_a_row(home: Path, tmp_path: Path) -
     "more, said",
     [
         ({"failed": 3}, "3 pairs failed"),
-        ({"bundle": "vxm_mse"}, "none of elastix, ants, demons"),
+        ({"bundle": "vxm_mse"}, "none of elastix, ants, greedy, demons"),
         ({"threads": None}, None),
     ],
 )

@@ -5,4 +5,4 @@ tuned, ``load()``, which imports what it needs, and ``register(moving, fixed, se
 Importing it imports nothing heavy, so that the program can tell its settings.
 """
 
-NAMES = ("undeformed", "elastix", "ants", "demons")
+NAMES = ("undeformed", "elastix", "ants", "greedy", "demons")

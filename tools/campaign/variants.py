@@ -2,7 +2,7 @@
 
 RUN     = BUNDLE/VARIANT/seed_NUMBER                        the folder of a training
 VARIANT = default | OVERLAY | [OVERLAY,]KEY=VALUE[,...]     its overrides, and the config laid over train.yaml
-ROW     = BUNDLE[+KIND][=WEIGHTS]                           what is compared; KIND is that of an ensemble
+ROW     = BUNDLE[+KIND][=WEIGHTS]                           what is compared; KIND is that of an ensemble, or refineN
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class RunName(NamedTuple):
 
 
 class RowName(NamedTuple):
-    """What a row of a comparison is called: a bundle, the kind of an ensemble of it, weights that are not its own."""
+    """What a row of a comparison is called: a bundle, the kind of an ensemble of it or ``refineN``, weights that are
+    not its own."""
 
     bundle: str
     kind: str | None = None

@@ -5,11 +5,13 @@
     warpsure compare --dataset data/hippocampus --output results/hippocampus --pairing atlas vxm_weak \\
       "vxm_weak+bootstrap=runs/vxm_weak/training_share=0.9/seed_*/train/model.pt" vxm_weak+dropout=WEIGHTS.pt \\
       vxm_weak+snapshot=runs/vxm_weak/snapshot/seed_0/train/snapshots
+    warpsure compare --dataset data/acdc --output results/acdc vxm_mse vxm_mse+refine50
 
 A ROW is a bundle (its shipped weights), BUNDLE=NAME (others of them, as `warpsure where` lists them), BUNDLE=WEIGHTS.pt
-(once more for each further seed), an ensemble BUNDLE+KIND=MEMBERS (KIND is bootstrap, dropout or snapshot; MEMBERS a
-file, a folder or a quoted pattern), or a classical baseline; --runs adds every finished run of a campaign. What is
-evaluated already is not evaluated again.
+(once more for each further seed), the same of BUNDLE+refineN (each pair refined in N steps of optimisation), an
+ensemble BUNDLE+KIND=MEMBERS (KIND is bootstrap, dropout or snapshot; MEMBERS a file, a folder or a quoted pattern), or
+a classical baseline; --runs adds every finished run of a campaign, and for BUNDLE+refineN those of BUNDLE refined.
+What is evaluated already is not evaluated again.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from common.options import Parser, add_dataset, add_output, add_overrides, add_s
 def parser() -> argparse.ArgumentParser:
     """Return the command line's description."""
     described = Parser(program("compare"), description=__doc__)
-    rows = "a bundle, BUNDLE=NAME, BUNDLE=WEIGHTS.pt, BUNDLE+KIND=MEMBERS, or a baseline"
+    rows = "a bundle, BUNDLE=NAME, BUNDLE=WEIGHTS.pt, BUNDLE+refineN[=...], BUNDLE+KIND=MEMBERS, or a baseline"
     described.add_argument("rows", nargs="*", metavar="ROW", help=rows)
     add_dataset(described)
     add_split(described)

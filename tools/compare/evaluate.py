@@ -106,16 +106,21 @@ def fits(folder: Path, row: Row, member: Member, setting: Setting) -> bool:
     if bool(members) != bool(member.ensemble) or (member.ensemble and not member.ensemble.is_of(members)):
         return False
     files = ("metrics.csv", "examples.npz")
-    if _json(folder / "overrides.json") != _asked(member, setting):
+    if _json(folder / "overrides.json") != _asked(row, member, setting):
         return False
     if not all((folder / file).is_file() for file in files):
         return False
     return read_csv(folder / "metrics.csv").text("id") == setting.ids and _keeps(folder, row, setting)
 
 
-def _asked(member: Member, setting: Setting) -> dict[str, str]:
+def _asked(row: Row, member: Member, setting: Setting) -> dict[str, str]:
     """What overrides.json says of an evaluation."""
-    return setting.asked | ({} if member.ensemble is None else member.ensemble.settings)
+    return setting.asked | ({} if member.ensemble is None else member.ensemble.settings) | _refinement(row)
+
+
+def _refinement(row: Row) -> dict[str, str]:
+    """What is overridden for a row of its own steps."""
+    return {"refine_steps": str(row.refine)} if row.refine else {}
 
 
 def _keeps(folder: Path, row: Row, setting: Setting) -> bool:
@@ -140,7 +145,7 @@ def _run(row: Row, member: Member, setting: Setting, folder: Path) -> None:
         if fits(folder, row, member, setting):
             return  # another process was at it
         log.truncate(0)
-        begin(folder, _asked(member, setting))
+        begin(folder, _asked(row, member, setting))
         launch("evaluation", command(row, member, setting, folder), log)
         if not (folder / "metrics.json").is_file():
             raise LaunchFailed("evaluation", 0, Path(log.name))
@@ -157,4 +162,4 @@ def command(row: Row, member: Member, setting: Setting, folder: Path) -> list[st
     values |= {"split": setting.split, "output_dir": folder.resolve()}
     values |= {"checkpoint": member.weights} if member.ensemble is None else member.ensemble.overrides
     values |= {"examples": json.dumps(list(setting.pairs))} if setting.pairs else {}
-    return bundle_call("evaluation", [file], values | setting.overrides)
+    return bundle_call("evaluation", [file], values | setting.overrides | _refinement(row))

@@ -1,10 +1,10 @@
-"""What the rows of a comparison are: bundles, given weights, finished runs, classical baselines."""
+"""What the rows of a comparison are: bundles, given weights, finished runs, refined or not, classical baselines."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from glob import has_magic
@@ -15,6 +15,7 @@ from common.collection.find import names
 from common.collection.weights import NAME, weights_file
 from common.errors import InputError
 from common.files import file_hash
+from common.settings import read_setting
 from tools.baselines import NAMES as BASELINES
 from tools.campaign.launching import bundle_folder
 from tools.campaign.runs import find, metrics
@@ -25,6 +26,8 @@ from .ensembles import KINDS, Ensemble
 
 CLASSICAL = "Without a network"
 OTHER = ({"title": "Other"}, {})  # of a bundle without recipes
+REFINE = "refine"
+REFINED = re.compile(rf"{REFINE}([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Member:
 class Row:
     """One row: a bundle or a baseline (``method``) by a name of its own, and what it is measured with.
 
-    ``kind`` is that of an ensemble of the bundle's networks, None for a single one.
+    ``kind`` is that of an ensemble of the bundle's networks, None for a single one; ``refine`` is how many steps refine
+    each pair.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Row:
     members: tuple[Member, ...]
     source: str = ""
     kind: str | None = None
+    refine: int = 0
 
     @property
     def group(self) -> str:
@@ -63,8 +68,8 @@ class Row:
 
     @property
     def key(self) -> str:
-        """What the papers' numbers are found by: the bundle, with its kind of ensemble."""
-        return str(RowName(self.method, self.kind))
+        """What the papers' numbers are found by: the bundle, with its kind of ensemble or the steps of refinement."""
+        return str(RowName(self.method, f"{REFINE}{self.refine}" if self.refine else self.kind))
 
     @property
     def slug(self) -> str:
@@ -76,9 +81,10 @@ def parse_rows(given: Sequence[str], runs: Path | None = None, members: int = 8)
     """Return the rows that the command line asks for, by architecture and method, their names told apart.
 
     Args:
-        given: BUNDLE, BUNDLE=NAME, BUNDLE=WEIGHTS.pt (once more for each further seed), BUNDLE+KIND=MEMBERS, or a
-            baseline's name.
-        runs: a folder of runs; each bundle and variant in it that has finished runs is a row.
+        given: BUNDLE, BUNDLE=NAME, BUNDLE=WEIGHTS.pt (once more for each further seed), the same of BUNDLE+refineN,
+            BUNDLE+KIND=MEMBERS, or a baseline's name.
+        runs: a folder of runs; each bundle and variant in it that has finished runs is a row, and one more for each
+            BUNDLE+refineN of its bundle.
         members: of each ensemble.
 
     Raises:
@@ -91,7 +97,8 @@ def parse_rows(given: Sequence[str], runs: Path | None = None, members: int = 8)
         if key in rows:
             row = replace(row, members=rows[key].members + row.members)
         rows[key] = row
-    found = [*rows.values(), *(_finished(runs) if runs is not None else [])]
+    finished = _finished(runs) if runs is not None else []
+    found = [*_with_runs(rows.values(), finished), *finished]
     if not found:
         raise InputError(f"nothing to compare: name a row ({', '.join(known_names())}) or give --runs.")
     for row in found:
@@ -113,7 +120,8 @@ def _given(text: str, members: int) -> Row:
     name = read_row(text)
     if name.bundle not in known_names():
         raise InputError(f"{text}: no such row; known are {', '.join(known_names())}, and BUNDLE=WEIGHTS.pt.")
-    if name.kind is not None:
+    refine = _steps(name)
+    if name.kind is not None and not refine:
         return _ensemble(name, members)
     if name.bundle in BASELINES:
         if name.weights is not None:
@@ -124,7 +132,33 @@ def _given(text: str, members: int) -> Row:
     label = file_hash(path)[:12] if path.is_file() else "missing"
     member = Member(label, path, _settings_of(name.bundle, path))
     source = "shipped" if name.weights is None else name.weights if _is_named(name) else "given"
-    return Row(name.bundle, name.bundle, (member,), source)
+    return Row(str(name._replace(weights=None)), name.bundle, (member,), source, refine=refine)
+
+
+def _steps(name: RowName) -> int:
+    """The steps of ``BUNDLE+refineN``; 0 of any other row.
+
+    Raises:
+        InputError: none, too many or no number of them, or a row without a network.
+    """
+    if not (name.kind or "").startswith(REFINE):
+        return 0
+    steps = REFINED.fullmatch(name.kind or "")
+    if steps is None or name.bundle in BASELINES:
+        raise InputError(f"{name}: not a refinement; give BUNDLE+{REFINE}N with N steps, as vxm_mse+{REFINE}50.")
+    return read_setting("refine_steps", steps[1])
+
+
+def _with_runs(given: Iterable[Row], finished: Sequence[Row]) -> list[Row]:
+    """Return the given rows; behind one of refined shipped weights, which may not be there, those of finished runs."""
+    found = []
+    for row in given:
+        wanted = finished if row.refine and row.source == "shipped" else []
+        runs = [replace(run, name=run.name.replace(row.method, row.key, 1), refine=row.refine)
+                for run in wanted if run.method == row.method]  # fmt: skip
+        shipped = [] if runs and row.members[0].label == "missing" else [row]
+        found += [*shipped, *runs]
+    return found
 
 
 def _is_named(name: RowName) -> bool:
@@ -147,7 +181,8 @@ def _file(name: RowName) -> Path:
 
 def _ensemble(name: RowName, members: int) -> Row:
     if name.kind not in KINDS or name.bundle in BASELINES or not name.weights:
-        raise InputError(f"{name}: not an ensemble; give BUNDLE+KIND=MEMBERS with KIND {', '.join(KINDS)}.")
+        kinds = ", ".join(KINDS)
+        raise InputError(f"{name}: not an ensemble; give BUNDLE+KIND=MEMBERS with KIND {kinds}, or BUNDLE+{REFINE}N.")
     members_of = str(_file(name)) if _is_named(name) else name.weights
     ensemble = Ensemble(name.kind, members_of, members)
     member = Member(ensemble.label, settings=_settings_of(name.bundle, Path(members_of)), ensemble=ensemble)
@@ -200,5 +235,5 @@ def _order(bundle: str) -> tuple[float, float, str]:
 
 def _place(row: Row) -> tuple:
     if row.method in BASELINES:
-        return 0, BASELINES.index(row.method), 0, 0, row.name
-    return 1, *_order(row.method)[:2], (None, *KINDS).index(row.kind), row.name
+        return 0, BASELINES.index(row.method), 0, 0, 0, row.name
+    return 1, *_order(row.method)[:2], (None, *KINDS).index(row.kind), row.refine, row.name

@@ -22,6 +22,7 @@ from common.nifti import save_image
 from common.registration.bundle import version_of
 from common.registration.outcome import By, Registration
 from common.serving.refusal import refusal, refusing
+from common.serving.request import own_steps, refining
 
 SHIPPED = "model.pt"
 OF_FIELD = ("field", "all")
@@ -36,6 +37,7 @@ class RegistrationTask(BundleInferTask):
     - ``result``: one more of its results, "field" (the displacement) or "all" (a .zip of all that
       ``warpsure register`` writes);
     - ``format``: of the field: nifti, itk, ants, l2r;
+    - ``refine``: how many steps of optimisation for the pair, 0 to 1000, in place of the bundle's ``refine_steps``;
     - ``model_filename``: model.pt, other weights of the bundle, or those that a training of this app has left.
 
     Args:
@@ -59,7 +61,10 @@ class RegistrationTask(BundleInferTask):
     def config(self) -> dict[str, Any]:
         """The parameters of a request and their defaults; weights that were added since the start are among them."""
         results = [*self.displayable_configs["result"], *OF_FIELD]
-        return {**self._config, "result": results, "format": list(FORMATS), "model_filename": list(self.weights())}
+        own: dict[str, Any] = {"format": list(FORMATS), "model_filename": list(self.weights())}
+        if (steps := own_steps(self.network)) is not None:
+            own["refine"] = steps
+        return {**self._config, "result": results, **own}
 
     def weights(self) -> dict[str, Path]:
         """Name to file: the bundle's own first, its default before all, then those of trainings, the latest first."""
@@ -96,19 +101,19 @@ class RegistrationTask(BundleInferTask):
         return By(self.folder.name, version_of(self.folder), file, torch.device(data.get("device") or "cpu"))
 
     def _get_network(self, device: str, data: dict[str, Any] | None) -> nn.Module:
-        """The network with the weights that the request names, on its device."""
+        """The network with the weights that the request names, on its device, and a refinement of the request's own."""
         files, name = self.weights(), _first((data or {}).get("model_filename")) or SHIPPED
         with refusing(self.folder):
             if name not in files:
                 raise InputError(f"model_filename is {name!r}; there are {', '.join(files)}.")
-            self._load(files[name], device)
-        return self._loaded[device][1]
+            return refining(self._load(files[name], device), {} if data is None else data)
 
-    def _load(self, file: Path, device: str) -> None:
-        key = (file, file.stat().st_mtime_ns)
-        if self._loaded.get(device, (None,))[0] != key:
+    def _load(self, file: Path, device: str) -> nn.Module:
+        key, known = (file, file.stat().st_mtime_ns), self._loaded.get(device)
+        if known is None or known[0] != key:
             network = load_weights(copy.deepcopy(self.network), file)
-            self._loaded[device] = key, network.to(torch.device(device)).eval()
+            known = self._loaded[device] = key, network.to(torch.device(device)).eval()
+        return known[1]  # what another request loads meanwhile is not this one's
 
 
 def _first(value: Any) -> Any:

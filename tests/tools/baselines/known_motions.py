@@ -75,10 +75,23 @@ def of_ants(engine: ModuleType) -> Callable[[NDArray], NDArray]:
     return lambda moving: calls[-1][1]["warpedmovout"].numpy()
 
 
+def of_greedy(engine: ModuleType) -> Callable[[NDArray], NDArray]:
+    (greedy, sitk), calls = engine.load(), []
+    for dims in (2, 3):
+        recorded(greedy, f"Greedy{dims}D", calls)
+
+    def warp(_: NDArray) -> NDArray:
+        run = calls[-1][1]  # which still has the images and the field
+        run.execute("-rf fixed -rm moving warped -r field -V 0", warped=None)
+        return sitk.GetArrayFromImage(run["warped"])
+
+    return warp
+
+
 def main(name: str, path: str) -> None:
     engine = import_module(f"tools.baselines.{name}")
     try:
-        own = {"demons": of_demons, "elastix": of_elastix, "ants": of_ants}[name](engine)
+        own = {"demons": of_demons, "elastix": of_elastix, "ants": of_ants, "greedy": of_greedy}[name](engine)
     except ImportError as error:
         sys.exit(f"absent: {engine.PACKAGE} ({error})")
     found = {}

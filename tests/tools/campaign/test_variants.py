@@ -92,6 +92,7 @@ def test_other_folders_are_no_runs(folder: str) -> None:
             "vxm_weak+bootstrap=runs/share=0.9/seed_*/train/model.pt",
             ("vxm_weak", "bootstrap", "runs/share=0.9/seed_*/train/model.pt"),
         ),
+        ("vxm_mse+refine50=us", ("vxm_mse", "refine50", "us")),
         ("vxm_weak+=a", ("vxm_weak", "", "a")),
         ("vxm_mse=", ("vxm_mse", None, "")),
     ],

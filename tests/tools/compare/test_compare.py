@@ -136,6 +136,42 @@ def test_settings_of_a_variant_reach_the_network_but_not_those_of_training(
     assert not {"batch_size", "smooth_weight"} & pretended[0].keys()
 
 
+@pytest.mark.usefixtures("no_page")
+def test_a_refined_row_is_an_evaluation_of_its_own(acdc: Path, runs: Path, pretended: list, tmp_path: Path) -> None:
+    file, override = runs / "vxm_mse" / "default" / "seed_0" / "train" / "model.pt", ("--override", "refine_steps=7")
+    rows = f"vxm_mse={file}", f"vxm_mse+refine50={file}", f"vxm_mse+refine5={file}"
+    for _ in range(2):  # the second finds all of them
+        assert compare(acdc, tmp_path / "out", *rows) == 0
+        assert [each.get("refine_steps") for each in pretended] == [None, "5", "50"]
+    found = lines(tmp_path / "out")
+    assert list(found)[1:] == ["vxm_mse", "vxm_mse+refine5", "vxm_mse+refine50"]
+    assert found["vxm_mse"]["papers/dsc"] and not found["vxm_mse+refine5"]["papers/dsc"]
+    folders = [tmp_path / "out" / "rows" / name for name in ("vxm_mse", "vxm_mse_refine50")]
+    plain, refined = (next(folder.iterdir()) for folder in folders)
+    assert json.loads((refined / "overrides.json").read_text()) == {"refine_steps": "50"}
+    for path in plain.glob("*.[cjn]*"):  # an evaluation of the same weights without refinement is not taken for it
+        (refined / path.name).write_bytes(path.read_bytes())
+    (refined / "overrides.json").unlink()
+    compare(acdc, tmp_path / "out", *rows)
+    assert [each["refine_steps"] for each in pretended[3:]] == ["50"]
+    compare(acdc, tmp_path / "out", *rows, *override)  # a row's own steps go before those of all
+    assert [each["refine_steps"] for each in pretended[4:]] == ["7"]
+
+
+@pytest.mark.usefixtures("no_page")
+def test_runs_are_refined_beside_themselves(
+    acdc: Path, runs: Path, pretended: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.compare.rows.weights_file", lambda *_: tmp_path / "no_shipped_weights.pt")
+    for _ in range(2):
+        assert compare(acdc, tmp_path / "out", "--runs", runs, "vxm_mse+refine9") == 0
+        assert [each.get("refine_steps") for each in pretended] == [None, None, "9", "9", None]
+    rows = lines(tmp_path / "out")
+    assert [(name, row["seeds"]) for name, row in rows.items()][1:] == [
+        ("vxm_mse", "2"), ("vxm_mse+refine9", "2"), ("vxm_hetero", "1")
+    ]  # fmt: skip
+
+
 def test_a_row_that_fails_is_told_and_the_others_are_shown(
     acdc: Path, runs: Path, made: dict, pretended: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,49 @@ def test_runs_are_rows_by_variant_with_their_finished_seeds(made: dict, tmp_path
     assert rows[2].members[0].settings == {"gamma": "1.0", "smooth_weight": "0.04"}
 
 
+def test_a_refined_row_is_of_the_same_weights_and_of_the_runs(made: dict, tmp_path: Path) -> None:
+    one, other = (made["weights"](tmp_path / f"{k}.pt", 80 + k) for k in range(2))
+    for seed in (0, 1):
+        made["run"](tmp_path / "runs", "vxm_mse", "default", seed, 80)
+    made["run"](tmp_path / "runs", "vxm_hetero", "default", 0, 80)
+    rows = parse_rows([f"vxm_mse+refine50={one}", f"vxm_mse={one}", "vxm_mse+refine5", f"vxm_mse+refine50={other}"])
+    assert [(row.name, row.method, row.refine, row.kind) for row in rows] == [
+        ("vxm_mse", "vxm_mse", 0, None), ("vxm_mse+refine5", "vxm_mse", 5, None),
+        ("vxm_mse+refine50", "vxm_mse", 50, None),
+    ]  # fmt: skip
+    assert [member.weights for member in rows[2].members] == [one, other]
+    assert rows[0].members == rows[2].members[:1] and len({row.slug for row in rows}) == 3
+    of_runs = {row.name: row for row in parse_rows(["vxm_mse+refine5"], tmp_path / "runs")}
+    assert list(of_runs) == ["vxm_mse", "vxm_mse+refine5 (default)", "vxm_mse+refine5 (shipped)", "vxm_hetero"]
+    assert of_runs["vxm_mse+refine5 (default)"].members == of_runs["vxm_mse"].members
+
+
+def test_runs_of_a_bundle_without_weights_are_refined_alone(
+    made: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bundles" / "a_new_one" / "configs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for variant in ("gamma=0.5", "gamma=1"):
+        made["run"](tmp_path / "runs", "a_new_one", variant, 0, 80)
+    names = [row.name for row in parse_rows(["a_new_one+refine20"], tmp_path / "runs")]
+    assert names == [f"a_new_one{steps} (gamma={gamma})" for steps in ("", "+refine20") for gamma in ("0.5", "1")]
+
+
+@pytest.mark.parametrize("kind", ["refine", "refine0", "refine05", "refinex", "refine-1", "refine1.5", "refine+50",
+                                  "refine50+refine5", "refine 50", "refine²", "refine1000000", "Refine50"])  # fmt: skip
+@pytest.mark.parametrize("weights", ["", "=a.pt"])
+def test_a_refinement_that_is_none_is_one_line(kind: str, weights: str) -> None:
+    with pytest.raises(InputError, match=r"refineN with N steps|\+refineN|refine_steps is '1000000'") as error:
+        parse_rows([f"vxm_mse+{kind}{weights}"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["elastix+refine50", "undeformed+refine5"])
+def test_what_has_no_network_is_not_refined(text: str) -> None:
+    with pytest.raises(InputError, match=f"{text}: not a refinement".replace("+", "[+]")):
+        parse_rows([text])
+
+
 @pytest.mark.parametrize("text", ["vxm_nothing", "vxm_mse2=a.pt", "elastik", ""])
 def test_a_bad_name_is_one_line_with_what_is_known(text: str) -> None:
     with pytest.raises(InputError) as error:
