@@ -79,7 +79,7 @@ def bundle_call(action: str, files: Sequence[Path], values: Mapping[str, Any]) -
 
 def of_dataset(bundle: str, dataset: Path) -> dict[str, Any]:
     """What a bundle is told of its data set: where it is, and the dimensions if they are not its own."""
-    dims, own = prepared.read(dataset).spatial_dims, yaml.safe_load(config(bundle, "evaluate.yaml").read_text("utf-8"))
+    dims, own = prepared.read(dataset).spatial_dims, yaml.safe_load(config(bundle, "train.yaml").read_text("utf-8"))
     where = {"dataset_dir": Path(dataset).resolve()}
     return where if own["spatial_dims"] == dims else where | {"spatial_dims": dims}
 
