@@ -36,7 +36,7 @@ SHORT = (
     (r"warpsure cine", "--draws 3"),
     (r"warpsure benchmark band", "--subjects 2"),
 )
-PROGRAMS = ("register.md", "cine.md", "packaging.md", "monai-label.md")
+PROGRAMS = ("register.md", "refinement.md", "cine.md", "packaging.md", "monai-label.md")
 NOT_AT_HAND = re.compile(r"warpsure prepare (acdc|camus|msd|check data/acdc)|^make ")
 
 
