@@ -166,7 +166,9 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
     content = halved(content) if half else content
     checkpoint = read_checkpoint(folder / "checkpoint.pt")
     settings = dict(checkpoint["settings"])
-    settings.pop("dataset")  # a place on this machine
+    settings.pop("dataset")  # a place on this machine, as weights may be that it began with
+    if settings.get("init") is not None:
+        settings["init"] = Path(settings["init"]).name
     size = len(content) / 1e6
     if size > MEGABYTES:
         raise InputError(
