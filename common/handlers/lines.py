@@ -81,9 +81,12 @@ def losses(metrics: Mapping[str, float]) -> str:
 
 
 def quality(metrics: Mapping[str, float]) -> str:
-    """The Dice by which a validation judges, or without labels the mean squared error."""
-    dice = next((metrics[name] for name in DICE if name in metrics), math.nan)
-    return f"MSE {metrics['mse']:.4g}" if math.isnan(dice) else f"DSC {dice:.2f} %"
+    """The Dice by which a validation judges, and by the published protocol; without labels the mean squared error."""
+    name = next((name for name in DICE if name in metrics), None)
+    if name is None or math.isnan(metrics[name]):
+        return f"MSE {metrics['mse']:.4g}"
+    published = metrics.get("published/dsc", math.nan) if name == "standard/dsc" else math.nan
+    return f"DSC {metrics[name]:.2f} %" + ("" if math.isnan(published) else f" (published {published:.2f} %)")
 
 
 def best_of(kept: Validation) -> str:
