@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .collection.weights import weights_file, weights_in
 from .data import prepared
 from .data.augmentation import RandomDeformation
 from .errors import InputError, say_in_one_line
+from .freezing import freeze_parts
+from .initial import Beginning
 from .networks.dropout import with_dropout
 from .overrides import is_loading, read_overrides, running_workflow
 
@@ -118,9 +121,20 @@ def default_precision(device: str | torch.device) -> str:
     return "bfloat16" if multiplies else "float32"
 
 
-def model(network: nn.Module, dropout: float, device: torch.device) -> nn.Module:
-    """The network to be trained, on its device."""
-    return with_dropout(network, dropout).to(device)
+def model(
+    network: nn.Module,
+    dropout: float,
+    device: torch.device,
+    freeze: str | Sequence[str] | None = None,
+    encoder: str | None = None,
+) -> nn.Module:
+    """The network to be trained, on its device; what ``freeze`` names of it stays as it is, see `freeze_parts`."""
+    return freeze_parts(with_dropout(network, dropout), freeze, encoder).to(device)
+
+
+def beginning(init: str | None, bundle_root: str) -> Beginning:
+    """What a training begins with: the weights called ``init``, or none."""
+    return Beginning(init, bundle_root)
 
 
 def start_parallel(seed: int = 0) -> None:

@@ -45,6 +45,8 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
     if not is_parallel():
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:  # all of them are frozen
+        return
     flat = torch.cat([g.reshape(-1) for g in gradients])
     with _together():
         dist.all_reduce(flat)

@@ -141,6 +141,12 @@ def _name(value: Any) -> str:
     return value
 
 
+def _part(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"\w+(\.\w+)*", value):
+        raise ValueError
+    return value
+
+
 def _device(value: Any) -> Any:
     import torch
 
@@ -169,6 +175,7 @@ SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(PAIR_PATHS, or_null(PATH)),
     "weights": or_null(Kind("the name of weights of the bundle", _name)),
     "checkpoint": or_null(PATH),
+    "init": or_null(Kind("the name of weights or of a bundle, a run's folder, or a file (./NAME)", _path, "one")),
     "members": several(PATH, 1, alone=True),
     "device": DEVICE,
     # which data
@@ -199,6 +206,7 @@ SETTINGS: dict[str, Kind] = {
     "keep": one_of("last", "best"),
     "warm_up": several(whole(0), 2, 2),
     "dropout": number(0, 1, open_high=True),
+    "freeze": or_null(several(Kind("encoder or the beginning of parameters' names", _part), 1, alone=True)),
     "precision": one_of("bfloat16", "float32"),
     **dict.fromkeys(("foreground", "bidirectional", "resume", "picture"), SWITCH),
     # of methods and architectures

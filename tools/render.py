@@ -39,7 +39,10 @@ CONFIGS = (
     "metadata.json",
 )
 KEYS = {  # that a recipe must have, and that it may have
-    "architectures": ("name title reference network field network_settings path smooth_factor training cost", "order"),
+    "architectures": (
+        "name title reference network field network_settings path smooth_factor training cost",
+        "order encoder",
+    ),
     "methods": (
         "name title reference what equations limits objective objective_settings trainer settings search cost",
         "order architectures spatial_dims training extra_epochs images companion maps estimator_settings "
@@ -223,7 +226,7 @@ def render(architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, st
     listed = [entry if isinstance(entry, dict) else {entry: entry} for entry in method["objective_settings"]]
     values = {
         "name": name,
-        "architecture": architecture,
+        "architecture": {"encoder": None, **architecture},
         "method": {"ablations": [], "images": None, **method},
         "settings": settings,
         "objective_settings": {key: setting for entry in listed for key, setting in entry.items()},
@@ -247,8 +250,9 @@ def of_weights(value: Any, setting: str, is_ensemble: bool) -> str:
 
 
 def references(settings: Sequence[str]) -> list[str]:
-    """Lines of ``name: "@name", ...``, none of which breaks between a name and its value."""
-    pairs = ", ".join(f'{setting}:\N{NO-BREAK SPACE}"@{setting}"' for setting in settings)
+    """Lines of ``name: "@name", ...`` (of "name@other": ``name: "@other"``), none broken between name and value."""
+    named = [setting.partition("@") for setting in settings]
+    pairs = ", ".join(f'{name}:\N{NO-BREAK SPACE}"@{other or name}"' for name, _, other in named)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in textwrap.wrap(pairs, 110)]
 
 

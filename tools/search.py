@@ -5,7 +5,8 @@
 
 What is searched is the key ``search`` of the method's recipe: a list of choices or a range for each setting. Every
 trial is a run as `train-all` makes them. Several processes may search at once, and a search that was stopped
-goes on. The best settings of each bundle go to RUNS/best.json, every run to RUNS/search.csv.
+goes on. The best settings of each bundle go to RUNS/best.json, every run to RUNS/search.csv. Trials whose scores differ
+by no more than seeds do (0.1 DSC, where there is one seed) are named as a tie.
 """
 
 from __future__ import annotations

@@ -110,6 +110,11 @@ class SingleTrainer(SupervisedTrainer):
         """Which estimators train in ``epoch``."""
         return DISPLACEMENT
 
+    def steps(self) -> int:
+        """How many steps the displacement estimator's optimiser takes in all."""
+        epochs = sum(self.phase_of(epoch).displacement for epoch in range(1, self.state.max_epochs + 1))
+        return epochs * -(-len(self.data_loader) // self.accumulation_steps)
+
     def _start_epoch(self, engine: Engine) -> None:
         epoch = engine.state.epoch
         self.phase = self.phase_of(epoch)
@@ -159,7 +164,8 @@ class SingleTrainer(SupervisedTrainer):
 
     def _backward(self, losses: dict[str, Terms], share: float) -> None:
         total = sum(terms["loss"] for terms in losses.values())
-        (total * (share / self._accumulated())).backward()
+        if total.requires_grad:  # a phase may be that of what is frozen
+            (total * (share / self._accumulated())).backward()
         if self._ends_accumulation():
             self._step([self.optimizer])
 

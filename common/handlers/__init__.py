@@ -2,6 +2,7 @@
 
 from .average import WeightAverage
 from .checkpoint import Checkpoint
+from .lines import EpochLines
 from .log import CsvLog
 from .losses import LossMeans
 from .progress import Progress
@@ -12,6 +13,7 @@ from .validation import Validation
 __all__ = [
     "Checkpoint",
     "CsvLog",
+    "EpochLines",
     "LossMeans",
     "Progress",
     "Snapshots",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Checkpoint:
         parts: further objects with ``state_dict`` and ``load_state_dict``, by name.
         settings: what a run must share with the one that it resumes.
         resume: go on from ``path`` if it exists; else it is overwritten.
+        begin: what is done to the network of a run that goes on from nowhere, before its first epoch, given the engine.
 
     Raises:
         InputError: at the start, for a file that is truncated, foreign, or of other settings, for a folder that cannot
@@ -44,7 +45,9 @@ class Checkpoint:
         parts: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         resume: bool = True,
+        begin: Callable[[nn.Module, Any], None] | None = None,
     ) -> None:
+        self.begin = begin
         self.path, self.network, self.parts = Path(path), network, dict(parts or {})
         self.settings, self.resume = {k: _plain(v) for k, v in (settings or {}).items()}, resume
         self._lock: FolderLock | None = None
@@ -74,6 +77,8 @@ class Checkpoint:
             self._lock = lock_folder(made(self.path.parent))
         if self.resume and self.path.is_file():
             self._load(engine)
+        elif self.begin is not None:
+            self.begin(self.network, engine)
         over = engine.state.epoch >= engine.state.max_epochs or bool(engine.should_terminate)
         if rank() == 0:
             if engine.state.epoch:

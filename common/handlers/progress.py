@@ -9,18 +9,15 @@ from tqdm import tqdm
 
 from ..parallel import rank
 
-SHOWN = {"val/published/dsc": "DSC published", "val/standard/dsc": "DSC standard", "val/mse": "MSE"}
-
 
 class Progress:
-    """Show steps, epoch, phase and the last validation on the terminal."""
+    """Show steps, epoch and phase on a terminal; a log file has the lines of `EpochLines`."""
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
         if rank() == 0:
             engine.add_event_handler(Events.EPOCH_STARTED, self._open)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
-            engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
             engine.add_event_handler(Events.COMPLETED, self._close)
             engine.add_event_handler(Events.TERMINATE, self._close)
             engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
@@ -29,17 +26,12 @@ class Progress:
     def _open(self, engine: Engine) -> None:
         state = engine.state
         if self.bar is None:
-            every = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log file needs no animation
             total = state.max_epochs * state.epoch_length
-            self.bar = tqdm(total=total, initial=state.iteration, unit="step", mininterval=every)
+            self.bar = tqdm(total=total, initial=state.iteration, unit="step", disable=not sys.stderr.isatty())
         self.bar.set_description(f"epoch {state.epoch}/{state.max_epochs} {engine.phase.name}")
 
     def _advance(self, engine: Engine) -> None:
         self.bar.update()
-
-    def _report(self, engine: Engine) -> None:
-        metrics = engine.state.metrics
-        self.bar.set_postfix({SHOWN[name]: f"{metrics[name]:.4g}" for name in SHOWN if name in metrics})
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
         self._close(engine)  # so that the message has a line of its own

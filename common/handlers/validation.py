@@ -54,7 +54,7 @@ class Validation:
             raise InputError(f"keep is {keep!r}: it must be one of {', '.join(KEPT)}.")
         self.network, self.loader, self.path = network, loader, Path(path)
         self.interval, self.patience, self.precision, self.keep = interval, patience, precision, keep
-        self.phase, self.best, self.since_best = "", -math.inf, 0
+        self.phase, self.best, self.since_best, self.best_epoch = "", -math.inf, 0, 0
 
     def attach(self, engine: Engine) -> None:
         """Follow ``engine``."""
@@ -63,11 +63,13 @@ class Validation:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"phase": self.phase, "best": self.best, "since_best": self.since_best}
+        best = {"best": self.best, "since_best": self.since_best, "best_epoch": self.best_epoch}
+        return {"phase": self.phase, **best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; if that run had stopped for want of a better epoch, so does this one."""
         self.phase, self.best, self.since_best = str(state["phase"]), float(state["best"]), int(state["since_best"])
+        self.best_epoch = int(state.get("best_epoch", 0))  # 0 of a run of version 0.3, which did not keep it
         self._stop_if_over()
 
     def _validate(self, engine: Engine) -> None:
@@ -79,14 +81,15 @@ class Validation:
         engine.state.metrics.update({f"val/{name}": value for name, value in metrics.items()})
         if engine.phase.name != self.phase:
             self.phase, self.best, self.since_best = engine.phase.name, -math.inf, 0
-        is_best = self._is_best(score_of(metrics))
+        is_best = self._is_best(score_of(metrics), engine.state.epoch)
         if rank() == 0 and (is_best or self.keep == "last"):
             save_weights(self.network, self.path)
         self._stop_if_over()
 
-    def _is_best(self, score: float) -> bool:
-        is_best = score > self.best
-        self.best, self.since_best = (score, 0) if is_best else (self.best, self.since_best + 1)
+    def _is_best(self, score: float, epoch: int) -> bool:
+        is_best, self.since_best = score > self.best, self.since_best + 1
+        if is_best:
+            self.best, self.since_best, self.best_epoch = score, 0, epoch
         return is_best
 
     def _stop_if_over(self) -> None:

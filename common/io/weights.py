@@ -31,7 +31,7 @@ def load_weights(network: Network, path: str | Path) -> Network:
             that are not those that its metadata names.
     """
     check_shipped(Path(path))
-    state = _network_state(read_checkpoint(Path(path)), path)
+    state = network_state(read_checkpoint(Path(path)), path)
     problem = mismatch(network.state_dict(), state)
     if problem:
         raise InputError(f"{path}: weights of another network: {problem}; check the bundle and its settings.")
@@ -111,7 +111,12 @@ def odd_tensor(state: Mapping[str, object]) -> str | None:
     return None
 
 
-def _network_state(content: object, path: str | Path) -> dict[str, Tensor]:
+def network_state(content: object, path: str | Path) -> dict[str, Tensor]:
+    """The network's state in what a file holds: itself, or the part of a training's checkpoint.
+
+    Raises:
+        InputError: it is none.
+    """
     if isinstance(content, dict) and isinstance(content.get("network"), dict):
         content = content["network"]
     if not isinstance(content, dict) or not content or not all(torch.is_tensor(v) for v in content.values()):
@@ -129,8 +134,9 @@ def mismatch(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None:
     ]
     odd = odd_tensor(theirs)
     parts = [("missing", missing), ("unexpected", unexpected), ("shapes", shapes), ("values", [odd] if odd else [])]
-    return "; ".join(f"{name}: {_first(items)}" for name, items in parts if items) or None
+    return "; ".join(f"{name}: {first_of(items)}" for name, items in parts if items) or None
 
 
-def _first(items: list[str], count: int = 3) -> str:
+def first_of(items: list[str], count: int = 3) -> str:
+    """The first few of a list, for a line, and how many more there are."""
     return ", ".join(items[:count]) + (f" and {len(items) - count} more" if len(items) > count else "")

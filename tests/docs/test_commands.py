@@ -19,6 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from documents import blocks, commands, take_words
 from stacks import write_stacks
 
@@ -127,6 +128,21 @@ def test_the_commands_on_own_data_run(texts: dict[str, str], workplace: Path) ->
     assert (workplace / "results" / "hetero.html").is_file()
     names = {path.name.removeprefix("s1_ED_").split(".")[0] for path in (workplace / "registered").glob("*_*_*")}
     assert {"warped", "warped_label", "field", "inverse_field", "log_variance", "jacobian", "seen"} < names
+
+
+def test_the_commands_to_fine_tune_run(texts: dict[str, str], workplace: Path) -> None:
+    lines = [
+        line for line in runnable(texts["tutorials/fine-tuning.md"]) if not re.search("warpsure (train-all|comp)", line)
+    ]
+    run(lines, [], workplace)
+    encoder = "estimator.backbone.encoder."
+    frozen, tuned, begun = (
+        torch.load(workplace / path, weights_only=True)
+        for path in ("runs/frozen/model.pt", "runs/tuned/model.pt", "bundles/vxm_hetero/models/model.pt")
+    )
+    same = {key: torch.equal(frozen[key], begun[key].float()) for key in begun}
+    assert all(equal == key.startswith(encoder) for key, equal in same.items())
+    assert not any(torch.equal(tuned[key], begun[key].float()) for key in begun)
 
 
 def test_the_commands_on_an_own_network_run(texts: dict[str, str], workplace: Path) -> None:

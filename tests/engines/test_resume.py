@@ -175,6 +175,7 @@ def test_a_run_that_stopped_early_is_over(
     first.run()
     assert first.state.epoch == 3
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    capsys.readouterr()
     make_trainer("vxm_mse", **settings).run()
     assert capsys.readouterr().out == f"{tmp_path}/run/checkpoint.pt: trained already, at epoch 3 of 9\n"
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
@@ -188,6 +189,7 @@ def test_a_finished_run_is_left_as_it_is(
 ) -> None:
     make_trainer("vxm_mse", max_epochs=1).run()
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    capsys.readouterr()
     make_trainer("vxm_mse", max_epochs=1).run()
     assert capsys.readouterr().out == f"{tmp_path}/run/checkpoint.pt: trained already, at epoch 1 of 1\n"
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before

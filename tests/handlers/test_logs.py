@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +74,9 @@ def test_nothing_is_written_before_the_first_epoch_ends(make_trainer: MakeTraine
 
 
 def test_the_progress_bar_leaves_the_line_to_an_error(
-    make_trainer: MakeTrainer, capsys: pytest.CaptureFixture[str]
+    make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     trainer = make_trainer("vxm_mse", max_epochs=2)
 
     @trainer.on(Events.ITERATION_COMPLETED(once=3))

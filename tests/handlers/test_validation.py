@@ -114,6 +114,9 @@ def test_its_state_goes_through_a_checkpoint(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer("vxm_mse", max_epochs=2)
     handler = Validation(trainer.network, trainer.data_loader, "unused")
     handler.attach(trainer)
-    state = {"phase": "both", "best": 3.0, "since_best": 2}
+    state = {"phase": "both", "best": 3.0, "since_best": 2, "best_epoch": 7}
     handler.load_state_dict(state)
     assert handler.state_dict() == state
+    del state["best_epoch"]  # as of version 0.3
+    handler.load_state_dict(state)
+    assert handler.best_epoch == 0

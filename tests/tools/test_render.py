@@ -103,7 +103,7 @@ def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     row = json.loads((recipes / "results" / "vxm_mse.json").read_text())
     row |= {"dataset": "CAMUS", "pairs": 200, "settings": {"augmentation": "pair"}}
     del row["grid"]
-    row["weights"] |= {"sha256": "f" * 64}
+    row["weights"] |= {"sha256": "f" * 64, "steps": 3420}
     (recipes / "results" / "camus").mkdir(exist_ok=True)
     (recipes / "results" / "camus" / "vxm_mse.json").write_text(json.dumps(row))
     monkeypatch.setattr(shipped, "RECIPES", recipes)
@@ -117,7 +117,14 @@ def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     assert "--augmentation pair" in page and max(map(len, page.splitlines())) <= 170  # the table's lines
     about = json.loads(files["configs/metadata.json"])["weights"]
     assert list(about) == ["acdc", "camus"] and about["acdc"]["file"] == "models/model.pt"
-    card = {"spacing_mm": None, "size": [128, 128], "resized": True, "modality": "US", "sha256": "f" * 64}
+    card = {
+        "spacing_mm": None,
+        "size": [128, 128],
+        "resized": True,
+        "modality": "US",
+        "sha256": "f" * 64,
+        "steps": 3420,
+    }
     assert card.items() <= about["camus"].items() and "ShareAlike" in about["camus"]["licence"]
     assert about["camus"]["data"] == "CAMUS, 300 training patients; validated on 200 pairs of 100 patients"
 

@@ -57,6 +57,24 @@ def test_weights_of_a_training_that_was_stopped_say_so(home: Path, finished: Mak
         assert shipped(home)["weights"].get("stopped_after_epoch") == said
 
 
+def test_weights_say_their_steps_and_not_where_what_they_began_with_lay(home: Path, finished: Make) -> None:
+    run = finished("vxm_hetero", home / "runs")
+    file = run.folder(home / "runs") / "train" / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizers = {name: kind([weight], 0.1) for name, kind in (("Adam", torch.optim.Adam), ("SGD", torch.optim.SGD))}
+    for _ in range(3):
+        weight.grad = torch.ones(1)
+        optimizers["Adam"].step()
+    for name, steps in (("Adam", 3), ("SGD", None)):
+        settings = content["settings"] | {"init": "/home/someone/runs/before.pt"}
+        torch.save(content | {"settings": settings, "optimizer": optimizers[name].state_dict()}, file)
+        weights = shipped(home)["weights"]
+        assert weights.get("steps") == steps and weights["settings"]["init"] == "before.pt"
+    torch.save(content | {"settings": content["settings"] | {"init": "vxm_mse:camus"}}, file)
+    assert shipped(home)["weights"]["settings"]["init"] == "vxm_mse:camus"
+
+
 def test_a_later_training_without_overrides_keeps_what_was_chosen(home: Path, finished: Make) -> None:
     finished("vxm_hetero", home / "runs", smooth_weight=0.04)
     assert shipped(home)["chosen"] == {"smooth_weight": 0.04}

@@ -16,6 +16,7 @@ from common.options import parse_overrides, parse_value, split_pairs
 
 from .launching import terminable
 from .runs import check, method_recipe
+from .ties import ties
 from .trials import Params, Search, open_study, optimize
 
 
@@ -31,7 +32,9 @@ def search(
     override: Sequence[str],
     seed: int,
 ) -> int:
-    """Search; say on stderr what failed, a line each, and return 1 if something has. Arguments as the program's.
+    """Search, and say which trials tie; on stderr what failed, a line each, and return 1 if something has.
+
+    Arguments as the program's.
 
     Raises:
         InputError: for what cannot be searched, before anything is trained.
@@ -43,7 +46,10 @@ def search(
     # the grid's order must be the same in every process, and random trials another in each
     sampler = GridSampler(searched, seed=0) if grid else TPESampler()
     with terminable():
-        optimize(about, open_study(about, storage, sampler), None if grid else trials)
+        study = open_study(about, storage, sampler)
+        optimize(about, study, None if grid else trials)
+    for line in ties(about, study):
+        print(line)
     for failure in about.failures:
         print(f"error: {failure}", file=sys.stderr)
     return int(bool(about.failures))

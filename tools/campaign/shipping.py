@@ -159,6 +159,13 @@ def halved(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def steps_in(checkpoint: Mapping[str, Any]) -> dict[str, int]:
+    """How many steps the displacement estimator's optimiser has taken, as Adam counts them; nothing of another."""
+    states = checkpoint.get("optimizer", {}).get("state", {}).values()
+    found = [int(state["step"]) for state in states if "step" in state]
+    return {"steps": max(found)} if found else {}
+
+
 def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str, Any]]:
     """A run's weights, and what is said of them; raise InputError if they are too large for a repository."""
     folder = run.folder(output) / "train"
@@ -166,7 +173,9 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
     content = halved(content) if half else content
     checkpoint = read_checkpoint(folder / "checkpoint.pt")
     settings = dict(checkpoint["settings"])
-    settings.pop("dataset")  # a place on this machine
+    settings.pop("dataset")  # a place on this machine, as weights may be that it began with
+    if settings.get("init") is not None:
+        settings["init"] = Path(settings["init"]).name
     size = len(content) / 1e6
     if size > MEGABYTES:
         raise InputError(
@@ -175,6 +184,7 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
         )
     about = {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings}
     about |= {"precision": "float16"} if half else {}
+    about |= steps_in(checkpoint)
     epoch = checkpoint.get("epoch")
     stopped = epoch is not None and epoch < settings["max_epochs"]
     return content, about | ({"stopped_after_epoch": epoch} if stopped else {})
