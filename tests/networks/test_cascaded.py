@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, images, lively, new
+from architectures import ARCHITECTURES, assert_same, images, lively, new, saved_and_loaded
 
 from common.errors import InputError
 from common.networks import Cascaded, RegistrationNetwork, VoxelMorph
@@ -83,3 +83,9 @@ def test_one_pass_is_the_network_itself_and_passes_do_not_nest() -> None:
     assert cascaded(network, 1) is network
     again = cascaded(cascaded(network, 2), 3)
     assert isinstance(again, Cascaded) and again.estimator is network and again.cascades == 3
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_several_passes_are_exported_as_one_network(name: str) -> None:
+    network = RegistrationNetwork(lively(new(name)), cascades=2).eval()
+    assert_same(saved_and_loaded(torch.jit.script(network)), network, (31, 18), 2)
