@@ -38,12 +38,15 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Carry out ``<!-- README: Heading -->``, ``<!-- formula: a = b -->`` and ``<!-- table: uncertainty -->``."""
+    """Carry out ``<!-- README: Heading -->``, ``<!-- formula: a = b -->`` and ``<!-- table: uncertainty -->``.
+
+    The marks of a table that `warpsure tables` fills are left out.
+    """
     depth = page.file.src_uri.count("/")
     makers = {
         "README": lambda heading: pages.section(heading, depth),
         "formula": formulas.equation,
-        "table": lambda _: pages.uncertainty_table(),
+        "table": lambda name: pages.uncertainty_table() if name == "uncertainty" else "",
     }
     try:
         return DIRECTIVE.sub(lambda found: makers[found[1]](found[2]), markdown)

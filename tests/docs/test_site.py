@@ -39,6 +39,14 @@ def test_every_page_is_whole(site: Path, texts: dict[str, str]) -> None:
     assert not (site / "generate").exists()
 
 
+def test_tables_of_results_stay_where_they_are(site: Path) -> None:
+    own = "AUROC, borders"
+    assert own in (site / "uncertainty.html").read_text("utf-8")
+    assert not any(
+        own in (site / page).read_text("utf-8") for page in ("refinement.html", "tutorials/fine-tuning.html")
+    )
+
+
 def test_equations_are_mathematics(site: Path) -> None:
     for page in (site / "methods").glob("*.html"):
         if page.stem != "index":

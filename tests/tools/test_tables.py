@@ -115,6 +115,41 @@ def test_a_line_for_each_number_of_steps_and_each_opponent(home: Path) -> None:
     assert lines(home, "refine phantom") == [blocks.NOTHING]
 
 
+def finetuned(**more: Any) -> dict[str, Any]:
+    def scores(dice: float) -> dict[str, Any]:
+        return {"published": {"dsc": {"mean": dice}}, "standard": {"dsc": {"mean": dice, "sd": 0.21}}}
+
+    rows = [
+        {"init": None, "epochs": 0, "registered": False, **scores(70.123)},
+        {"init": "acdc", "epochs": 0, "refine_steps": 0, **scores(80), "folding_percent": {"mean": 0.0124}},
+        {"init": "acdc", "epochs": 0, "refine_steps": 50, **scores(81)},
+        {"init": None, "epochs": 4, "learning_rate": 0.001, **scores(71)},
+        {"init": "acdc", "epochs": 16, "learning_rate": 0.00003, **scores(82)},
+    ]
+    train, val = {"pairs": 20, "subjects": 2}, {"pairs": 30, "subjects": 3}
+    about = {"dataset": "Mine", "bundle": "vxm_mse", "init": "acdc", "labels": ["a", "b"], "steps_an_epoch": 3}
+    return about | {"train": train, "val": val, "seeds": [0, 1], "rows": rows} | more
+
+
+def test_weights_on_few_pairs_are_beside_none_and_say_on_what(home: Path) -> None:
+    write(home, "finetune/sunnybrook", finetuned())
+    assert tables.main([]) == 0
+    assert lines(home, "finetune") == [
+        "Mine, `vxm_mse`: trained on 20 pairs of 2 subjects (3 steps an epoch), measured on 30 pairs of 3 subjects, "
+        "by a, b; seeds 0, 1.",
+        "",
+        "|  | epochs | learning rate | DSC published | DSC standard | HD95 standard | folding % |",
+        "|---|---|---|---|---|---|---|",
+        "| no registration | – | – | 70.12 | 70.12 ± 0.21 | – | – |",
+        "| `acdc`, as they are | – | – | 80.00 | 80.00 ± 0.21 | – | 0.012 |",
+        "| `acdc`, `refine_steps` 50 | – | – | 81.00 | 81.00 ± 0.21 | – | – |",
+        "| from nothing | 4 | 0.001 | 71.00 | 71.00 ± 0.21 | – | – |",
+        "| from `acdc` | 16 | 3e-05 | 82.00 | 82.00 ± 0.21 | – | – |",
+    ]
+    write(home, "finetune/sunnybrook", finetuned(seeds=[2]))
+    assert tables.main([]) == 0 and lines(home, "finetune")[0].endswith("by a, b; seed 2.")
+
+
 def test_a_line_for_each_bundle_in_the_order_of_the_recipes(home: Path) -> None:
     assert tables.main([]) == 0
     found = lines(home, "acdc")

@@ -6,7 +6,18 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from common.options import add_bundle, add_dataset, add_device, add_seed, add_split, path, positive, sizes
+from common.options import (
+    add_bundle,
+    add_dataset,
+    add_device,
+    add_seed,
+    add_split,
+    finite,
+    path,
+    positive,
+    seed,
+    sizes,
+)
 from tools.baselines import NAMES
 from tools.cine.band import add_scale
 
@@ -39,6 +50,28 @@ def ensemble(parser: argparse.ArgumentParser) -> None:
     """Add the options of the time and the memory of an ensemble."""
     _add_steps(parser)
     parser.add_argument("--members", type=positive, default=8, metavar="N", help="of the ensemble (default: 8)")
+
+
+def finetune(parser: argparse.ArgumentParser) -> None:
+    """Add the options of short trainings from weights and from nothing."""
+    add_dataset(parser)
+    add_bundle(parser, "vxm_mse")
+    told = "weights to begin with: a NAME of the bundle's own, or BUNDLE[:NAME] (default: acdc)"
+    parser.add_argument("--init", default="acdc", metavar="NAME", help=told)
+    told = "how long to train, each a training of its own (default: 1 4 16)"
+    parser.add_argument("--epochs", nargs="+", type=positive, default=(1, 4, 16), metavar="N", help=told)
+    told = "learning rates from weights; from nothing it is the bundle's (default: 0.0001)"
+    parser.add_argument("--rates", nargs="+", type=rate, default=(1e-4,), metavar="VALUE", help=told)
+    parser.add_argument(
+        "--seeds", nargs="+", type=seed, default=(0,), metavar="N", help="of each training (default: 0)"
+    )
+    told = "of the training subjects, to train on so many alone (default: 1)"
+    parser.add_argument("--share", type=finite, default=1.0, metavar="VALUE", help=told)
+    told = "steps of refinement of the weights as they are (default: 50)"
+    parser.add_argument("--refine", type=positive, default=50, metavar="N", help=told)
+    told = "folder to keep the trainings in, where the same command goes on (default: they are not kept)"
+    parser.add_argument("--runs", type=path, metavar="DIR", help=told)
+    parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers (JSON)")
 
 
 def memory(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +150,13 @@ def rounds(text: str) -> int:
     return int(text)
 
 
+def rate(text: str) -> float:
+    """A learning rate."""
+    if finite(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return float(text)
+
+
 def _add_steps(parser: argparse.ArgumentParser) -> None:
     _add_rounds(parser)
     _add_place(parser)
@@ -153,6 +193,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     ),
     "band": ("a predicted uncertainty and the bands of a cine, against true errors on phantoms", band),
     "ensemble": ("the time and the memory of an ensemble, against as many passes of one network", ensemble),
+    "finetune": (
+        "the Dice after short trainings from weights and from nothing, beside the weights as they are",
+        finetune,
+    ),
     "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
     "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),

@@ -21,8 +21,12 @@ PROTOCOLS = ("published", "standard")
 
 
 def figures(runs: Sequence[Run], output: Path) -> dict[str, Any]:
-    """Mean and spread over seeds of what the evaluations report; what they could not compute is absent."""
-    reports = [metrics(run, output) for run in runs]
+    """Mean and spread over seeds of what the evaluations of runs report."""
+    return figures_of([metrics(run, output) for run in runs])
+
+
+def figures_of(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same of evaluations' reports, one a seed; what they could not compute is absent."""
     table: dict[str, Any] = {}
     for protocol in PROTOCOLS:
         values = {name: [r["protocols"].get(protocol, {}).get(name, {}).get("mean") for r in reports]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def documents() -> list[Path]:
     """Those that have tables."""
-    return [ROOT / "README.md", ROOT / "docs" / "refinement.md"]
+    return [ROOT / "README.md", *(ROOT / "docs" / page for page in ("refinement.md", "tutorials/fine-tuning.md"))]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from common.errors import InputError
 
 from ..benchmark import table as benchmarks
-from . import gain, refine, results, search
+from . import finetune, gain, refine, results, search
 
 MARK = re.compile(r"^<!-- (table: .*|end) -->$", re.MULTILINE)
 BLOCK = re.compile(r"^<!-- table: ([^\n]*) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "search": search.table,
     "refine": lambda: refine.table("acdc"),
     "refine phantom": lambda: refine.table("phantom"),
+    "finetune": lambda: finetune.table("sunnybrook"),
     "speed": speed,
 }
 
