@@ -27,9 +27,11 @@ _FILE_OR_NONE = {"type": ["string", "null"], "format": BELOW}
 _NAME = {"type": "string", "format": NAME}
 _GRID = {"type": "array", "items": {"type": "integer"}}
 _TRUTH = {"type": ["object", "null"], "additionalProperties": _FILE_OR_NONE}
+_SHIFTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 _NATIVE = {
     "type": ["object", "null"],
     "properties": {"crop_start": _GRID, "native_shape": _GRID, "resampled_shape": _GRID}
+    | {"slice_axis": {"enum": [0, 1, 2]}, "slice_shifts_mm": _SHIFTS}
     | {key: {"type": "string"} for key in ("moving", "fixed", "moving_label", "fixed_label")},
 }
 _PAIR = {

@@ -13,6 +13,7 @@ from ..fields import Chain, Transform, chain_of
 from ..io.fields import read_transform
 from ..io.given import image_of
 from ..io.points import Points, points_of, read_points
+from .aligned import register_aligned
 from .bundle import OpenBundle, open_bundle
 from .case import Case
 from .labelled import read_given
@@ -37,6 +38,7 @@ def register(
     name: str | None = None,
     fill: float | None = None,
     initial: Transform | str | Path | None = None,
+    align_slices: bool = False,
     device: str | None = None,
     **overrides: Any,
 ) -> Registration:
@@ -57,6 +59,8 @@ def register(
         fill: the value of the warped image where the moving image has none; None is the smallest value that it has.
         initial: the motion from the fixed to the moving image that is known before, such as an affine of ANTs: a file
             of a field or of ITK's transforms, or one in memory. The result is both in one, sampled once.
+        align_slices: undo the shifts in their plane that slices of one stack have from breath hold to breath hold, for
+            a 3D bundle; the result is of the files as they are.
         device: where the network runs; None is a GPU if there is one.
         overrides: settings of the bundle's inference config, as in ``center="detect"``, ``spacing=1.5`` or
             ``crop_size=160``; not for a bundle that is open already.
@@ -69,7 +73,7 @@ def register(
         moving, fixed, labels, points, axes, (moving_frame, fixed_frame), name, of_labels, fill, initial
     )
     opened = bundle if isinstance(bundle, OpenBundle) else open_bundle(bundle, device, **overrides)
-    return register_case(opened, case, slice_axis)
+    return (register_aligned if align_slices else register_case)(opened, case, slice_axis)
 
 
 def case_of_files(

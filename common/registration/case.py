@@ -147,6 +147,9 @@ def _native_images(dataset: Dataset, pair: dict[str, Any], root: Path) -> dict[s
     if not set(native) >= NATIVE_KEYS:
         missing = ", ".join(sorted(NATIVE_KEYS - set(native)))
         raise InputError(f"{dataset.root}: native of pair {pair['id']} has no {missing}; leave out --source.")
+    if "slice_shifts_mm" in native:
+        shifts = "was prepared with --align-slices, and its field is not one of the files as they are"
+        raise InputError(f"{dataset.root}: pair {pair['id']} {shifts}; leave out --source.")
     images = {key: read_image(source_file(dataset, root, native[key])) for key in ("moving", "fixed")}
     if native.get("moving_label"):
         images["moving_label"] = read_label(source_file(dataset, root, native["moving_label"]))

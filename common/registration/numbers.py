@@ -52,6 +52,7 @@ def about(found: Registration) -> dict[str, Any]:
             "seconds": found.seconds,
         },
         "refinement": None if found.refined is None else found.refined._asdict(),
+        **({} if found.slice_shifts_mm is None else {"slice_shifts_mm": found.slice_shifts_mm.round(3).tolist()}),
     }
 
 

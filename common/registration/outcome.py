@@ -52,8 +52,11 @@ class Registration:
         slice_axis: of the fixed image, across the slices that were registered one by one; None elsewhere.
         by: what registered them; without it there are no ``numbers`` and no files.
         trained: the images that the network was trained on, as far as it is known.
-        own: the network's field alone, which comes behind an initial transform; None is ``field``.
+        own: the network's field alone, which comes behind an initial transform or is of slices in line; None is
+            ``field``.
         refined: what its refinement did; None without one.
+        slice_shifts_mm: (slices, 2), by which slices were brought in line for the network, along the two axes in their
+            plane; None where they were not, see `aligned`.
     """
 
     case: Case
@@ -69,6 +72,7 @@ class Registration:
     trained: Card = Card()
     own: Field | None = None
     refined: Report | None = None
+    slice_shifts_mm: np.ndarray | None = None
 
     @property
     def own_field(self) -> Field:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser, bundle: str | None = None) ->
     parser.add_argument("--fixed-label-frame", type=int, metavar="N", help=frame)
     across = "axis across the slices, for a 2D bundle (default: that of the largest spacing)"
     parser.add_argument("--slice-axis", type=int, metavar="0|1|2", choices=range(3), help=across)
+    shifts = "undo the shifts that slices of one stack have from breath hold to breath hold, for a 3D bundle"
+    parser.add_argument("--align-slices", action="store_true", help=shifts)
     add_fill(parser, "moving image")
     add_outside(parser)
     add_region(parser, "the bundle's: auto, the label, else what moves in two frames of one grid, else image")
@@ -88,12 +91,14 @@ def run(options: argparse.Namespace) -> list[Path]:
     read = options.moving, options.fixed, options.label, options.fixed_label, options.points, options.initial
     refuse_inputs(options.output, options.name or stem(options.moving), options.format, read)
     frames = ("moving_frame", "fixed_frame", "label_frame", "fixed_label_frame")
-    names = ("label", "fixed_label", "points", "axes", *frames, "slice_axis", "name", "fill", "initial", "device")
-    given = {name: getattr(options, name) for name in names}
+    names = ("label", "fixed_label", "points", "axes", *frames, "slice_axis", "name", "fill", "initial", "align_slices")
+    given = {name: getattr(options, name) for name in (*names, "device")}
     found = register(options.moving, options.fixed, bundle, **given, **asked)
     files, name = found.save(options.output, format=options.format, outside=options.outside), found.case.name
     for line in found.warnings:
         print(f"warning: {line}")
+    if (shifts := found.slice_shifts_mm) is not None:
+        print(f"slices aligned: by up to {max(hypot(*shift) for shift in shifts):.1f} mm")
     if (refined := found.refined) is not None:
         print(f"refined in {refined.steps:g} steps: loss {refined.before:.4g} to {refined.after:.4g}")
     print(f"{options.output}: {len(files)} files, {name}_*; look at {name}.png")

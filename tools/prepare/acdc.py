@@ -12,6 +12,7 @@ from common.data.prepared import Dataset
 from common.errors import InputError
 from common.grids import centre_start, start_around
 
+from .aligning import aligned, asked
 from .build import build
 from .cases import Case, Result, Settings
 from .framing import Frame, read_frame_of_one_grid, result_of, write_frame
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     settings: Settings = {
         "spatial_dims": args.spatial_dims, "size": [*size, args.depth] if volume else [*size],
         "spacing": args.spacing if volume else None, "centre": args.crop_center, "percentiles": args.percentiles,
+        **asked(args),
     }  # fmt: skip
     about = Dataset(
         args.output, "ACDC", args.spatial_dims, LABELS, (MYOCARDIUM,), "CC BY-NC-SA 4.0", "Bernard et al., 2018", "MR",
@@ -63,6 +65,8 @@ def convert(case: Case, output: Path, settings: Settings) -> Result:
     files = {key: case.files[role] for key, role in roles.items() if role in case.files}
     dims = settings["spatial_dims"]
     native = read_frame_of_one_grid(files, dims)
+    if settings.get("align_slices"):
+        native = aligned(native, files["fixed"])
     frame = native.resampled(settings["spacing"])
     size = [*settings["size"], frame.shape[2]][:3]
     start = _crop_start(native, frame, size, settings["centre"], case)
@@ -139,4 +143,6 @@ def _policy(settings: Settings) -> str:
     size = "x".join(map(str, settings["size"]))
     if settings["spacing"] is None:
         return f"native in-plane spacing, {size} crop around {where}, zero padded"
-    return f"resampled to {'x'.join(f'{s:g}' for s in settings['spacing'])} mm, {size} crop around {where}, zero padded"
+    spacing = "x".join(f"{s:g}" for s in settings["spacing"])
+    how = f"{'slices aligned, ' if settings.get('align_slices') else ''}resampled to {spacing} mm"
+    return f"{how}, {size} crop around {where}, zero padded"

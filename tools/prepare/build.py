@@ -16,6 +16,7 @@ from common.data.prepared import SPLITS, Dataset, Pairs
 from common.errors import InputError
 from common.files import write_bytes
 
+from .aligning import told
 from .cases import STAMPS, Case, Convert, Result, Settings, convert_all, files_of, refuse_repeated
 from .splitting import refuse_shared, split_subjects
 
@@ -155,3 +156,5 @@ def _report(dataset: Dataset, skipped: Sequence[str], remarks: Sequence[str]) ->
     missing = f", {unlabelled} pairs without labels" if unlabelled else ""
     missing += f", skipped {len(skipped)}" if skipped else ""
     print(f"{dataset.root}: {dataset.name} {dataset.spatial_dims}D, {', '.join(counts)}{missing}")
+    if shifts := told(pairs):
+        print(f"{dataset.root}: {shifts}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Frame:
         start: the present grid's first voxel in the (resampled) volume.
         inside: True where the grid lies in the image, None for everywhere.
         remarks: what is to be said of the files.
+        shifts: how slices were brought in line, as `native` tells it; empty where they were not.
     """
 
     arrays: dict[str, np.ndarray]
@@ -40,6 +41,7 @@ class Frame:
     start: tuple[int, ...] = (0, 0, 0)
     inside: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    shifts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,8 +82,11 @@ class Frame:
         return replace(self, arrays=arrays)
 
     def native(self) -> dict[str, Any]:
-        """Describe the way back: the prepared voxel ``p`` is voxel ``p + crop_start`` of the (resampled) image."""
-        entry = {"crop_start": list(self.start), "native_shape": list(self.native_shape)}
+        """Describe the way back: the prepared voxel ``p`` is voxel ``p + crop_start`` of the (resampled) image.
+
+        Before that, slice k across ``slice_axis`` was sampled ``slice_shifts_mm[k]`` further along the other two axes.
+        """
+        entry = {"crop_start": list(self.start), "native_shape": list(self.native_shape), **self.shifts}
         return entry if self.resampled_shape is None else {**entry, "resampled_shape": list(self.resampled_shape)}
 
 

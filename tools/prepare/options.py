@@ -79,6 +79,12 @@ def add_dims(parser: argparse.ArgumentParser, default: int = 2) -> None:
     )
 
 
+def add_align_slices(parser: argparse.ArgumentParser) -> None:
+    """Add the correction of shifts between slices; unset where it is off, as in what was prepared before it was."""
+    shifts = "in 3D, undo the shifts in their plane that slices have from breath hold to breath hold"
+    parser.add_argument("--align-slices", action="store_true", default=argparse.SUPPRESS, help=shifts)
+
+
 def add_label_suffix(parser: argparse.ArgumentParser, default: str) -> None:
     """Add how label maps are found."""
     suffix = f"what a label map has behind its image's name; maps are optional (default: {default})"

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from .aligning import refuse_two_grids
 from .cases import Case, Result, Settings
 from .framing import read_frame
 from .matching import match_folder, read_table
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> None:
 
 def convert(case: Case, output: Path, settings: Settings) -> Result:
     """Bring a pair to one grid, that of the fixed image; resample, crop, normalise and write it."""
+    if settings.get("align_slices"):
+        refuse_two_grids(case.files)
     frame = read_frame(case.files, settings["spatial_dims"], settings["fill"])
     return convert_frame(frame, case, output, settings)
 

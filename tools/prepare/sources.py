@@ -25,6 +25,7 @@ def acdc(parser: argparse.ArgumentParser) -> None:
         help="the middle of the crop: the myocardium of the middle ED slice, as published (default), "
         "the middle of the image, or a voxel of the native grid",
     )
+    options.add_align_slices(parser)
     options.add_size(parser, "in-plane size", "128,128", (128, 128))
     options.add_spacing(parser, "voxel size in 3D; 2D keeps the native one", "1.5,1.5,5", (1.5, 1.5, 5.0))
     parser.add_argument(
@@ -89,6 +90,7 @@ def cine(parser: argparse.ArgumentParser) -> None:
 
 def _of_own_data(parser: argparse.ArgumentParser) -> None:
     options.add_dims(parser)
+    options.add_align_slices(parser)
     options.add_grid(parser, "the largest of the set; in 2D in-plane only")
     options.add_fractions(parser, "0.8,0.2,0.0")
     options.add_about(parser)
