@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -36,8 +37,8 @@ class Refinement:
     Adam changes the velocity, or, of an estimator without one, that of a flow at half resolution behind its
     displacement, which by itself folds nothing, so that the method's own loss falls: its data term, weighted by the
     frozen companion as in training, and lambda times its smoothness. The companion looks again every 10 steps. Of a
-    method that learns from labels the images alone count. All is float32, nothing is drawn, and the same images give
-    the same field, bit by bit, on one machine.
+    method that learns from labels the images alone count. What had the least loss is kept. All is float32, nothing is
+    drawn, and the same images give the same field, bit by bit, on one machine.
 
     It needs the memory of a training step without the network: the fields of the integration at half resolution, a few
     images, and their gradients.
@@ -108,30 +109,40 @@ class Refinement:
 
         optimizer = torch.optim.Adam([variable], lr=self.rate, eps=EPSILON)
         losses: list[float] = []
-        predicted = None
+        predicted, best, kept = None, math.inf, origin
         for step in range(self.steps):
             deformation = self.objective.observe(pair, deformed())
             if step % MAP_EVERY == 0:
                 predicted = self._map(pair, deformation, companion)
-            loss = self.loss(pair, deformation, predicted)
-            if self.anchor_weight:
-                loss = loss + self.anchor_weight * (variable - origin).square().mean()
+            loss = self.loss(pair, deformation, predicted) + self._anchor(variable - origin)
+            before = variable.detach().clone()
             optimizer.zero_grad(set_to_none=True)
             (variable.grad,) = torch.autograd.grad(loss * pair.fixed.numel(), [variable])
             optimizer.step()
             losses.append(float(loss.detach()))
+            if losses[-1] < best:
+                best, kept = losses[-1], before
             if _settled(losses):
                 break
         with torch.no_grad():
+            if (after := self._loss_of(pair, deformed(), predicted, variable - origin)) > best:
+                after = best  # of a smaller step before
+                variable.copy_(kept)
+            self._reports.append(Report(len(losses), losses[0], after))
             refined = deformed()
-            after = self.loss(pair, self.objective.observe(pair, refined), predicted)
-            self._reports.append(Report(len(losses), losses[0], float(after)))
             return refined if refined.dvf is None else refined._replace(dvf=variable.detach())
 
     def loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """The method's data term, with the companion's map of an observed deformation, and lambda times smoothness."""
         data = self.objective.data(pair, deformation, predicted)
         return data + self.smooth_weight * self.objective.smooth(pair, deformation)
+
+    def _anchor(self, moved: Tensor) -> Tensor | float:
+        return self.anchor_weight * moved.square().mean() if self.anchor_weight else 0.0
+
+    def _loss_of(self, pair: Pair, deformation: Deformation, predicted: Tensor | None, moved: Tensor) -> float:
+        observed = self.objective.observe(pair, deformation)
+        return float(self.loss(pair, observed, predicted) + self._anchor(moved))
 
     @torch.no_grad()
     def _map(self, pair: Pair, deformation: Deformation, companion: nn.Module | None) -> Tensor | None:

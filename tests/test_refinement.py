@@ -85,6 +85,16 @@ def test_it_stops_where_the_loss_no_longer_falls() -> None:
     assert report is not None and report.steps < 50
 
 
+def test_it_ends_no_worse_than_it_began_however_large_its_steps() -> None:
+    moving, fixed = blobs(0.02)
+    refinement = Refinement(MSEObjective(0.01), 5, rate=2.0)
+    with torch.no_grad():
+        found = VoxelMorph().eval()(moving, fixed)
+    kept = refinement(moving, fixed, found, VoxelMorph(), None)
+    report = refinement.report()
+    assert report is not None and report.after <= report.before and kept.ddf.abs().max() < 0.1
+
+
 def test_an_anchor_holds_the_field_near_what_the_network_found() -> None:
     far, near = (refined("vxm", 2, 40, anchor_weight=weight)[2] for weight in (0.0, 1.0))
     assert near.ddf.abs().max() < 0.5 * far.ddf.abs().max()

@@ -101,7 +101,9 @@ def refine(parser: argparse.ArgumentParser) -> None:
     """Add the options of Dice against seconds."""
     add_dataset(parser)
     add_split(parser)
-    parser.add_argument("--bundles", nargs="+", default=["vxm_mse"], metavar="NAME", help="default: vxm_mse")
+    parser.add_argument(
+        "--bundles", nargs="+", default=["vxm_mse"], metavar="NAME", help="or BUNDLE=WEIGHTS (default: vxm_mse)"
+    )
     steps = (0, 5, 10, 25, 50, 100)
     told = f"of refinement (default: {' '.join(map(str, steps))})"
     parser.add_argument("--steps", nargs="+", type=int, default=steps, metavar="N", help=told)
