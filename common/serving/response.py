@@ -46,7 +46,7 @@ class ImageOfPrediction:
 def _refined(data: dict[str, Any]) -> Report | None:
     """What the refinement of this request did."""
     if "refinement" not in data and data.get("refine"):
-        raise InputError(f"refine is {data['refine']}: this server cannot refine; ask the app of `warpsure label`.")
+        raise InputError(f"refine is {data['refine']}: this server cannot refine; leave it out.")
     refinement = data.get("refinement")
     return None if refinement is None else refinement.report()
 

@@ -47,7 +47,11 @@ def test_inference_by_a_name_uses_its_file_and_its_card(run_bundle: RunBundle, b
 @pytest.mark.parametrize(
     ("config", "asked", "line"),
     [
-        ("evaluate.yaml", {"weights": "camux"}, "error: vxm_mse: no weights 'camux'; it has acdc, camus."),
+        (
+            "evaluate.yaml",
+            {"weights": "camux"},
+            "error: vxm_mse: no weights 'camux'; it has acdc, acdc_iterated, camus.",
+        ),
         (
             "evaluate.yaml",
             {"weights": "camus", "checkpoint": "x.pt"},

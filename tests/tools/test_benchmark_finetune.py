@@ -19,7 +19,7 @@ def test_weights_are_compared_with_nothing_at_the_same_epochs(
     tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output, runs = tmp_path / "finetune.json", tmp_path / "runs"
-    words = asked(tiny_dataset, "--epochs", 1, "--rates", 0.0003, "--refine", 2, "--share", 0.5, "--seeds", 0, 0)
+    words = asked(tiny_dataset, "--epochs", 1, "--rates", 0.0003, "--refine-steps", 2, "--share", 0.5, "--seeds", 0, 0)
     benchmark.main([*words, "--runs", str(runs), "--output", str(output)])
     text = output.read_text()
     content, said = json.loads(text), capsys.readouterr().out.splitlines()

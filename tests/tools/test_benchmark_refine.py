@@ -13,7 +13,7 @@ from tools.benchmark import __main__ as benchmark
 
 def test_every_number_of_steps_and_every_opponent_is_a_point(tiny_dataset: Path, tmp_path: Path) -> None:
     output, figure = tmp_path / "refine.json", tmp_path / "refine.png"
-    words = ["refine", "--dataset", tiny_dataset, "--bundles", "vxm_mse", "--steps", 0, 8, "--against", "undeformed"]
+    words = ["refine", "--dataset", tiny_dataset, "--bundles", "vxm_mse", "--steps", 0, 8, "--opponents", "undeformed"]
     benchmark.main([*map(str, words), "--output", str(output), "--figure", str(figure)])
     content = json.loads(output.read_text())
     none, some = content["points"]["vxm_mse"]
@@ -26,5 +26,5 @@ def test_every_number_of_steps_and_every_opponent_is_a_point(tiny_dataset: Path,
 
 def test_an_opponent_that_is_not_known_is_refused(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        benchmark.main(["refine", "--dataset", str(tiny_dataset), "--against", "nobody"])
+        benchmark.main(["refine", "--dataset", str(tiny_dataset), "--opponents", "nobody"])
     assert "nobody" in capsys.readouterr().err

@@ -93,6 +93,8 @@ def test_shipped_weights_are_those_of_the_metadata_and_load_strictly(name: str) 
     parser = ConfigParser(ConfigParser.load_config_file(str(configs / "inference.yaml")))
     for weights in declared.values():
         assert file_hash(weights.file) == weights.about["sha256"]
+        parser.update({"checkpoint": str(weights.file)})
+        parser.parse(reset=True)
         load_weights(parser.get_parsed_content("network_def"), weights.file)
 
 
@@ -116,7 +118,7 @@ def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     assert "Trained with: `smooth_weight` 0.02" in " ".join(page.split()) and "--smooth_weight 0.02" in page
     assert "--augmentation pair" in page and max(map(len, page.splitlines())) <= 170  # the table's lines
     about = json.loads(files["configs/metadata.json"])["weights"]
-    assert list(about) == ["acdc", "camus"] and about["acdc"]["file"] == "models/model.pt"
+    assert list(about) == ["acdc", "acdc_iterated", "camus"] and about["acdc"]["file"] == "models/model.pt"
     card = {
         "spacing_mm": None,
         "size": [128, 128],

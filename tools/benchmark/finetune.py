@@ -97,7 +97,7 @@ def untrained(bundle: str, weights: Path, args: argparse.Namespace, output: Path
     """No registration, the weights as they are, and these with refinement."""
     file = launching.config(bundle, "evaluate.yaml")
     data = launching.of_dataset(bundle, args.dataset) | {"checkpoint": weights, "split": SPLIT}
-    for steps in (0, args.refine):
+    for steps in (0, args.refine_steps):
         folder = (output / "untrained" / f"refine{steps}").resolve()
         with launching.exclusive(folder / "log.txt") as log:
             asked = data | {"output_dir": folder, "refine_steps": steps}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.options import (
     add_bundle,
+    add_bundles,
     add_dataset,
     add_device,
     add_seed,
@@ -68,9 +69,9 @@ def finetune(parser: argparse.ArgumentParser) -> None:
     told = "of the training subjects, to train on so many alone (default: 1)"
     parser.add_argument("--share", type=finite, default=1.0, metavar="VALUE", help=told)
     told = "steps of refinement of the weights as they are (default: 50)"
-    parser.add_argument("--refine", type=positive, default=50, metavar="N", help=told)
+    parser.add_argument("--refine-steps", type=positive, default=50, metavar="N", help=told)
     told = "folder to keep the trainings in, where the same command goes on (default: they are not kept)"
-    parser.add_argument("--runs", type=path, metavar="DIR", help=told)
+    parser.add_argument("--runs", type=path, metavar="RUNS", help=told)
     parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers (JSON)")
 
 
@@ -101,14 +102,12 @@ def refine(parser: argparse.ArgumentParser) -> None:
     """Add the options of Dice against seconds."""
     add_dataset(parser)
     add_split(parser)
-    parser.add_argument(
-        "--bundles", nargs="+", default=["vxm_mse"], metavar="NAME", help="or BUNDLE=WEIGHTS (default: vxm_mse)"
-    )
+    add_bundles(parser, ["vxm_mse"], "vxm_mse; BUNDLE=NAME for others of its weights")
     steps = (0, 5, 10, 25, 50, 100)
     told = f"of refinement (default: {' '.join(map(str, steps))})"
     parser.add_argument("--steps", nargs="+", type=int, default=steps, metavar="N", help=told)
     told = "classical methods on the same pairs, see `baselines` (default: none)"
-    parser.add_argument("--against", nargs="+", choices=NAMES, default=[], metavar="NAME", help=told)
+    parser.add_argument("--opponents", nargs="+", choices=NAMES, default=[], metavar="NAME", help=told)
     parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers and the machine (JSON)")
     parser.add_argument("--figure", type=path, metavar="FILE", help="draw them (PNG)")
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in args.bundles:
             points[name] = refined(name, args, Path(folder))
-        for name in args.against:
+        for name in args.opponents:
             request = Request(name, args.dataset, args.split, Path(folder) / name, pairing=args.pairing)
             points[name] = [point(evaluate(request), None)]
     about = PreparedPairs(args.dataset, args.split, pairing=args.pairing)
