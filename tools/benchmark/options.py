@@ -71,7 +71,7 @@ def finetune(parser: argparse.ArgumentParser) -> None:
     told = "steps of refinement of the weights as they are (default: 50)"
     parser.add_argument("--refine-steps", type=positive, default=50, metavar="N", help=told)
     told = "folder to keep the trainings in, where the same command goes on (default: they are not kept)"
-    parser.add_argument("--runs", type=path, metavar="RUNS", help=told)
+    parser.add_argument("--runs", type=Path, metavar="RUNS", help=told)
     parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers (JSON)")
 
 
