@@ -255,3 +255,28 @@ def test_loading_a_bundle_by_its_training_gives_the_network_of_its_weights(resto
     assert network.num_classes == 3
     assert all(torch.equal(value, weights[key].to(value)) for key, value in network.state_dict().items())
     assert not (folder / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "capabilities", "precision"),
+    [
+        ("cuda", {}, "bfloat16"),
+        ("cpu", {"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ("cpu", {"avx2": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ("cpu", {"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ("cpu", {}, "float32"),
+    ],
+)
+def test_networks_train_in_what_the_processor_multiplies(
+    monkeypatch: pytest.MonkeyPatch, device: str, capabilities: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert bundle.default_precision(device) == precision
+
+
+def test_the_network_is_that_of_the_weights_and_of_other_files_that_of_the_config() -> None:
+    models = Path(bundle.root("vxm_mse")) / "models"
+    assert bundle.of_weights(str(models / "model_acdc_iterated.pt"), "cascades", 1) == 3
+    assert bundle.of_weights(str(models / "model.pt"), "cascades", 1) == 1
+    assert bundle.of_weights("runs/model.pt", "cascades", 2) == 2
+    assert bundle.of_weights(["a.pt", "b.pt"], "variant", "published") == "published"

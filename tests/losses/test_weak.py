@@ -85,3 +85,22 @@ def test_warped_labels_add_up_and_the_outside_is_background() -> None:
 def test_settings_that_cannot_be(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         WeakObjective(**settings)
+
+
+def test_the_similarity_may_be_the_squared_residual_and_the_overlap_weighs_as_much_as_it_is_told() -> None:
+    torch.manual_seed(0)
+    moving, fixed = torch.rand(2, 1, 1, 12, 12)
+    label = torch.randint(0, 3, (1, 1, 12, 12))
+    pair = Pair(moving, fixed, label, label.flip(-1))
+    objective = WeakObjective(0.1, similarity="mse", overlap_weight=0.3)
+    found = objective.observe(pair, Deformation(torch.rand(1, 2, 12, 12)))
+    terms = objective.displacement_loss(pair, found)
+    squared = (fixed - found.warped).square().mean()
+    torch.testing.assert_close(terms["data"], squared)
+    expected = squared + 0.1 * terms["smooth"] - 0.3 * terms["overlap"]
+    torch.testing.assert_close(terms["loss"], expected)
+
+
+def test_a_similarity_that_is_not_known_is_refused() -> None:
+    with pytest.raises(InputError, match="similarity is 'mi': it must be one of ncc, mse"):
+        WeakObjective(similarity="mi")

@@ -243,3 +243,17 @@ def test_he_weights_keep_the_size_of_activations(dims: int) -> None:
 def test_a_variant_that_there_is_not_is_refused() -> None:
     with pytest.raises(InputError, match="variant is 'small': VoxelMorph has published, fast"):
         VoxelMorph(variant="small")
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_width_multiplies_all_channels(dims: int) -> None:
+    one, two = (dict(VoxelMorph(dims, width=width).named_parameters()) for width in (1, 2))
+    assert one.keys() == two.keys()
+    for name in (name for name in one if name.startswith("backbone") and name.endswith("bias")):
+        assert len(two[name]) == 2 * len(one[name]), name
+
+
+@pytest.mark.parametrize("width", [0, -2, 1.5, True, "2"])
+def test_a_width_that_cannot_be_is_refused(width: object) -> None:
+    with pytest.raises(InputError, match="width is .* a whole number from 1 on"):
+        VoxelMorph(width=width)
