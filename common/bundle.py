@@ -113,7 +113,7 @@ def default_device() -> torch.device:
 def default_precision(device: str | torch.device) -> str:
     """What networks are fastest in: bfloat16 on a GPU, and on a CPU that multiplies it (AVX-512 BF16, AMX, Arm BF16).
 
-    Another CPU emulates bfloat16: a step of VoxelMorph is then some ten times as slow as in float32.
+    Another CPU emulates bfloat16, which is far slower than float32.
     """
     if torch.device(device).type == "cuda":
         return "bfloat16"

@@ -25,6 +25,11 @@ def dimensions(estimator: Any) -> int:
     return dims
 
 
+def integration_steps(estimator: Any) -> int:
+    """By how many squarings a velocity of ``estimator`` is integrated; 7 of one that does not say."""
+    return getattr(estimator, "integration_steps", 7)
+
+
 def check_reversible(estimator: Any) -> None:
     """Refuse an estimator that cannot register the other way round.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .contract import integration_steps
 from .errors import InputError
 from .interfaces import Deformation, Pair
 from .sizes import is_tracing
@@ -16,7 +17,6 @@ from .spatial import compose, flow
 if TYPE_CHECKING:
     from .losses import Objective
 
-INTEGRATION_STEPS = 7  # of an estimator that does not say
 STRIDE = 2  # voxels per voxel of the velocity of an estimator that has none itself
 EPSILON = 1e-4  # of Adam, for the gradient of the loss summed over voxels: where it is far smaller, little moves
 MAP_EVERY = 10  # steps from one look of the companion at the warped image to the next
@@ -37,7 +37,8 @@ class Refinement:
     Adam changes the velocity, or, of an estimator without one, that of a flow at half resolution behind its
     displacement, which by itself folds nothing, so that the method's own loss falls: its data term, weighted by the
     frozen companion as in training, and lambda times its smoothness. The companion looks again every 10 steps. Of a
-    method that learns from labels the images alone count. What had the least loss is kept. All is float32, nothing is
+    method that learns from labels the images alone count. What had the least loss is kept; a batch stops, and is
+    judged, as one. All is float32, nothing is
     drawn, and the same images give the same field, bit by bit, on one machine.
 
     It needs the memory of a training step without the network: the fields of the integration at half resolution, a few
@@ -48,7 +49,6 @@ class Refinement:
         steps: of optimisation; 0 leaves the deformation as it is.
         rate: Adam's learning rate, in voxels of the field that is optimised.
         smooth_weight: lambda; None is the objective's own, that of the training.
-        anchor_weight: of the mean squared distance, in voxels of that field, from what the network has found.
 
     Raises:
         InputError: for a setting that cannot be.
@@ -60,19 +60,18 @@ class Refinement:
         steps: int = 0,
         rate: float = 0.05,
         smooth_weight: float | None = None,
-        anchor_weight: float = 0.0,
     ) -> None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
             raise InputError(f"refine_steps is {steps!r}: it must be a whole number from 0 on.")
         if not rate > 0:
             raise InputError(f"refine_rate is {rate}: it must be above 0.")
-        self.objective, self.steps, self.rate, self.anchor_weight = objective.eval(), steps, rate, anchor_weight
+        self.objective, self.steps, self.rate = objective.eval(), steps, rate
         self.smooth_weight = objective.smooth_weight if smooth_weight is None else smooth_weight
         self._reports: list[Report] = []
 
     def of(self, steps: int) -> Refinement:
         """The same with another number of steps, and reports of its own."""
-        return Refinement(self.objective, steps, self.rate, self.smooth_weight, self.anchor_weight)
+        return Refinement(self.objective, steps, self.rate, self.smooth_weight)
 
     def report(self) -> Report | None:
         """What the calls since the last report came to, averaged; None if there were none."""
@@ -91,7 +90,7 @@ class Refinement:
             return found
         if is_tracing():
             raise InputError(f"refine_steps is {self.steps}: a network is exported without refinement; leave it at 0.")
-        steps = getattr(estimator, "integration_steps", INTEGRATION_STEPS)
+        steps = integration_steps(estimator)
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(moving.device.type, enabled=False):
             pair = Pair(moving.detach().float().clone(), fixed.detach().float().clone())
             start = _detached(found)
@@ -114,19 +113,23 @@ class Refinement:
             deformation = self.objective.observe(pair, deformed())
             if step % MAP_EVERY == 0:
                 predicted = self._map(pair, deformation, companion)
-            loss = self.loss(pair, deformation, predicted) + self._anchor(variable - origin)
-            before = variable.detach().clone()
+            loss = self.loss(pair, deformation, predicted)
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                break  # images, or a field, of no numbers: sampling by them could end the process
+            if losses[-1] < best:
+                best, kept = losses[-1], variable.detach().clone()
             optimizer.zero_grad(set_to_none=True)
             (variable.grad,) = torch.autograd.grad(loss * pair.fixed.numel(), [variable])
             optimizer.step()
-            losses.append(float(loss.detach()))
-            if losses[-1] < best:
-                best, kept = losses[-1], before
             if _settled(losses):
                 break
         with torch.no_grad():
-            if (after := self._loss_of(pair, deformed(), predicted, variable - origin)) > best:
-                after = best  # of a smaller step before
+            after = math.nan
+            if variable.isfinite().all():
+                after = float(self.loss(pair, self.objective.observe(pair, deformed()), predicted))
+            if not after <= best:  # or not a number
+                after = best if math.isfinite(best) else losses[0]
                 variable.copy_(kept)
             self._reports.append(Report(len(losses), losses[0], after))
             refined = deformed()
@@ -136,13 +139,6 @@ class Refinement:
         """The method's data term, with the companion's map of an observed deformation, and lambda times smoothness."""
         data = self.objective.data(pair, deformation, predicted)
         return data + self.smooth_weight * self.objective.smooth(pair, deformation)
-
-    def _anchor(self, moved: Tensor) -> Tensor | float:
-        return self.anchor_weight * moved.square().mean() if self.anchor_weight else 0.0
-
-    def _loss_of(self, pair: Pair, deformation: Deformation, predicted: Tensor | None, moved: Tensor) -> float:
-        observed = self.objective.observe(pair, deformation)
-        return float(self.loss(pair, observed, predicted) + self._anchor(moved))
 
     @torch.no_grad()
     def _map(self, pair: Pair, deformation: Deformation, companion: nn.Module | None) -> Tensor | None:

@@ -95,9 +95,12 @@ def test_it_ends_no_worse_than_it_began_however_large_its_steps() -> None:
     assert report is not None and report.after <= report.before and kept.ddf.abs().max() < 0.1
 
 
-def test_an_anchor_holds_the_field_near_what_the_network_found() -> None:
-    far, near = (refined("vxm", 2, 40, anchor_weight=weight)[2] for weight in (0.0, 1.0))
-    assert near.ddf.abs().max() < 0.5 * far.ddf.abs().max()
+def test_images_that_are_no_numbers_leave_what_the_network_found() -> None:
+    moving, fixed = blobs()
+    with torch.no_grad():
+        found = VoxelMorph().eval()(moving, fixed)
+    kept = Refinement(MSEObjective(0.01), 3)(moving * float("nan"), fixed, found, VoxelMorph(), None)
+    assert torch.equal(kept.ddf, found.ddf)
 
 
 @pytest.mark.parametrize("name", TRAINED_WITHOUT_LABELS)
@@ -131,7 +134,7 @@ def test_a_method_that_learns_from_labels_refines_by_images_alone(name: str) -> 
 
 
 def test_a_network_can_be_refined_otherwise_for_one_request() -> None:
-    network = RegistrationNetwork(VoxelMorph(), refinement=Refinement(MSEObjective(0.01), 0, 0.07, anchor_weight=0.5))
+    network = RegistrationNetwork(VoxelMorph(), refinement=Refinement(MSEObjective(0.01), 0, 0.07, smooth_weight=0.5))
     view, same = network.refining(6).eval(), network.refining()
     assert all(a is b for a, b in zip(network.parameters(), view.parameters(), strict=True))
     own, first = (vars(each.refinement) for each in (view, network))

@@ -7,12 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..contract import dimensions
+from ..contract import dimensions, integration_steps
 from ..errors import InputError
 from ..interfaces import Deformation, needed
 from ..spatial import compose, flow, warp
-
-INTEGRATION_STEPS = 7  # of an estimator that does not say
 
 
 class Cascaded(nn.Module):
@@ -41,7 +39,7 @@ class Cascaded(nn.Module):
         self.spatial_dims = dimensions(estimator)
         self.estimator, self.cascades = estimator, check_cascades(cascades)
         self.uncertainty = getattr(estimator, "uncertainty", None)
-        self.integration_steps = getattr(estimator, "integration_steps", INTEGRATION_STEPS)
+        self.integration_steps = integration_steps(estimator)
         self.register_state_dict_post_hook(_without_prefix)
         self.register_load_state_dict_pre_hook(_with_prefix)
 

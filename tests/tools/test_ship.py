@@ -67,7 +67,7 @@ def test_weights_say_their_steps_and_not_where_what_they_began_with_lay(home: Pa
         weight.grad = torch.ones(1)
         optimizers["Adam"].step()
     for name, steps in (("Adam", 3), ("SGD", None)):
-        settings = content["settings"] | {"init": "/home/someone/runs/before.pt"}
+        settings = content["settings"] | {"init": "elsewhere/runs/before.pt"}
         torch.save(content | {"settings": settings, "optimizer": optimizers[name].state_dict()}, file)
         weights = shipped(home)["weights"]
         assert weights.get("steps") == steps and weights["settings"]["init"] == "before.pt"
