@@ -104,6 +104,9 @@ def follow(options: argparse.Namespace, drawn: Band) -> None:
     files = write(results, options.output, options.format, read)
     for line in results.warnings:
         print(f"warning: {line}")
+    if (done := motion.refined) is not None:
+        print(f"refined in {done['steps']:.3g} steps a frame: loss {done['before']:.4g} to {done['after']:.4g}; "
+              f"{done['followed']:.0%} began where the frame before ended")  # fmt: skip
     print(f"{options.output}: {len(cine.frames)} frames by {bundle.name}, {motion.seconds:.1f} s; {len(files)} files")
 
 

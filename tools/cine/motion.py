@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from common.errors import InputError
 from common.fields import to_voxels
+from common.following import Following
 from common.io import MedicalImage
 from common.registration.bundle import OpenBundle
 from common.registration.case import Case
 from common.registration.grids import slice_axis_of
+from common.registration.outcome import Registration
 from common.registration.register import register_cases
 from common.registration.remarks import of_images
+from common.refinement import Report
 
 from .reading import Cine
 
@@ -36,6 +41,8 @@ class Motion:
             one axis, 0 in the reference frame, whose motion is none by definition.
         seconds: of the network, for all frames.
         warnings: what is to be said of where the network looked, a line each.
+        refined: what the refinement did, "steps", loss "before" and "after", mean over all frames but the reference,
+            and "followed", the share of them that began where the frame before ended; None without one.
     """
 
     vectors: np.ndarray
@@ -46,6 +53,7 @@ class Motion:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    refined: Mapping[str, float] | None = None
 
     @property
     def uncertainty(self) -> np.ndarray | None:
@@ -59,6 +67,8 @@ class Motion:
 
 def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | None = None) -> Motion:
     """Register the frame ``reference`` (moving) to every frame (fixed), slices and frames together in batches.
+
+    A refinement takes one frame after the other, see `Following`.
 
     Args:
         label: (*spatial) of the reference frame, for a network that carries one along.
@@ -74,6 +84,7 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
         raise InputError(f"{cine.path}: spacing {_rounded(moving)} mm; the slices must lie along the third axis.")
     frames = [cine.image(number) for number in range(len(cine.frames))]
     carried = None if label is None else MedicalImage(label, cine.affine, Path("of the reference frame"))
+    bundle = following(bundle, moving.array.shape[2] if stack else 1)
     found = register_cases(bundle, [Case(moving, fixed, carried) for fixed in frames], 2 if stack else None)
     vectors = np.stack([each.field.vectors for each in found])
     maps = {name: np.stack([each.maps[name] for each in found]) for name in found[0].maps}
@@ -81,7 +92,27 @@ def track(bundle: OpenBundle, cine: Cine, reference: int, label: np.ndarray | No
         still[reference] = 0
     seconds = sum(each.seconds for each in found)
     said = tuple(of_images(found[0]))
-    return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds, said)
+    refined = _refined(bundle, found[:reference] + found[reference + 1 :])
+    return Motion(vectors, cine.affine, bundle.spatial_dims, reference, found[0].seen, maps, seconds, said, refined)
+
+
+def following(bundle: OpenBundle, slices: int) -> OpenBundle:
+    """Return the bundle with a refinement that follows frames of so many slices; as it is if it does not refine."""
+    refinement = getattr(bundle.network, "refinement", None)
+    if refinement is None or not refinement.steps:
+        return bundle
+    network = copy(bundle.network)
+    network.refinement = Following(refinement)
+    return replace(bundle, network=network, batch_size=min(bundle.batch_size, slices))
+
+
+def _refined(bundle: OpenBundle, found: Sequence[Registration]) -> dict[str, float] | None:
+    refinement = getattr(bundle.network, "refinement", None)
+    reports = [each.refined for each in found if each.refined is not None]
+    if not isinstance(refinement, Following) or not reports:
+        return None
+    mean = Report(*map(fmean, zip(*reports, strict=True)))
+    return mean._asdict() | {"followed": fmean(refinement.starts)}
 
 
 def aimed(bundle: OpenBundle) -> OpenBundle:

@@ -225,6 +225,7 @@ def numbers(results: Results, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "frame_time_ms": results.step, "reference_frame": motion.reference,
         "bundle": bundle.name, "version": bundle.version, **told(bundle.weights),
         "region_center": bundle.framing.center, "seconds": round(motion.seconds, 3),
+        "refinement": motion.refined,
         "motion": "LPS mm, from a point of frame t to its point in the reference frame",
         "warnings": results.warnings,
         "mean": {name: float(np.mean(values)) for name, values in columns.items()},
