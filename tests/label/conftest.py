@@ -150,7 +150,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="session")
 def ours(studies: Path, packages: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Our app, with bundles in place and two packages whose libraries are not the repository's."""
-    bundles = ["vxm_hetero", "vxm_predictive", *packages]
+    bundles = ["vxm_hetero", "vxm_predictive", "vxm_mse", "vxm_weak", *packages]
     server = serve("warpsure", bundles, studies, tmp_path_factory.mktemp("ours") / "out")
     yield server
     stop(server)

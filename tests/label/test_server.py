@@ -25,6 +25,7 @@ from documents import curls
 from common.grids import spacing_of
 from common.io import read_field
 from common.physical import CONVERGED, invert_field
+from common.registration.api import register
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEADS = "cardiac_cine_registration_"
@@ -74,8 +75,11 @@ def settled(folder: Path) -> np.ndarray:
 
 def test_it_says_what_it_serves(ours: Server, stock: Server) -> None:
     own, theirs = ours.json("/info/"), stock.json("/info/")
-    assert set(own["models"]) == {"vxm_hetero", "vxm_predictive", f"{HEADS}vxm_adacs", f"{HEADS}vxm_diff"}
-    assert set(own["trainers"]) == set(own["models"]) - {"vxm_predictive"}
+    in_place = {"vxm_hetero", "vxm_predictive", "vxm_mse", "vxm_weak"}
+    assert set(own["models"]) == {*in_place, f"{HEADS}vxm_adacs", f"{HEADS}vxm_diff"}
+    assert set(own["trainers"]) == set(own["models"]) - {"vxm_predictive", "vxm_weak"}
+    modalities = own["models"]["vxm_mse"]["modality"]
+    assert (modalities["model.pt"], modalities["model_camus.pt"]) == ("MR", "US")
     assert set(theirs["models"]) == {*PRETRAINED, f"{HEADS}vxm_adacs", f"{HEADS}vxm_diff"}
 
 
@@ -106,6 +110,22 @@ def test_a_package_answers_as_its_bundle_does(ours: Server, stock: Server, tmp_p
     expected = stock.image(tmp_path, name, "ob_ED", **asked)
     for server in (ours, stock):
         assert_same(server.image(tmp_path, HEADS + name, "ob_ED", **asked), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("vxm_mse", "acdc_iterated"), ("vxm_mse", "camus"), ("vxm_weak", "acdc")]
+)
+def test_chosen_weights_get_the_network_that_they_need(
+    ours: Server, studies: Path, tmp_path: Path, name: str, weights: str
+) -> None:
+    """Of three passes, of resized ultrasound, and of two dimensions where the bundle's default has three."""
+    asked = {"fixed": "phantom1_ES", "model_filename": f"model_{weights}.pt"}
+    moving, fixed = (studies / f"phantom1_{kind}.nii.gz" for kind in ("ED", "ES"))
+    expected = register(moving, fixed, name, weights=weights, device="cpu")
+    answer = ours.image(tmp_path, name, "phantom1_ED", **asked)
+    assert np.allclose(answer.get_fdata(), expected.warped.reshape(answer.shape), atol=1e-5)
+    numbers = ours.json(f"/infer/{name}?image=phantom1_ED&output=json", asked)
+    assert numbers["modality"] == ("US" if weights == "camus" else "MR")
 
 
 def test_a_request_is_refined_and_the_next_is_not(ours: Server, stock: Server) -> None:

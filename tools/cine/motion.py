@@ -14,13 +14,13 @@ from common.errors import InputError
 from common.fields import to_voxels
 from common.following import Following
 from common.io import MedicalImage
+from common.refinement import Report
 from common.registration.bundle import OpenBundle
 from common.registration.case import Case
 from common.registration.grids import slice_axis_of
 from common.registration.outcome import Registration
 from common.registration.register import register_cases
 from common.registration.remarks import of_images
-from common.refinement import Report
 
 from .reading import Cine
 

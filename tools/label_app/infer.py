@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 from monailabel.tasks.infer.bundle import BundleInferTask
 from torch import nn
 
-from common.collection.weights import weights_of
+from common.collection.weights import FOLDER, weights_of
 from common.errors import InputError
 from common.io import load_weights
 from common.io.fields import FORMATS, write_field
 from common.nifti import save_image
 from common.registration.bundle import version_of
+from common.registration.card import card_of
 from common.registration.outcome import By, Registration
 from common.serving.refusal import refusal, refusing
 from common.serving.request import own_steps, refining
@@ -31,6 +33,8 @@ OF_FIELD = ("field", "all")
 
 class RegistrationTask(BundleInferTask):
     """Register a pair by a bundle, as its configs/inference says, with weights that fit to the last key.
+
+    The network, and how images are brought to it, are those that the chosen weights were trained with.
 
     A request has the bundle's own parameters, and
 
@@ -66,11 +70,21 @@ class RegistrationTask(BundleInferTask):
             own["refine"] = steps
         return {**self._config, "result": results, **own}
 
+    def info(self) -> dict[str, Any]:
+        """What is served, and the modality of the images that each set of weights was trained on."""
+        modalities = {name: card_of(file).modality for name, file in self.weights().items()}
+        return {**super().info(), "modality": {name: known for name, known in modalities.items() if known}}
+
     def weights(self) -> dict[str, Path]:
         """Name to file: the bundle's own first, its default before all, then those of trainings, the latest first."""
-        own = [self.folder / "models" / SHIPPED, *(each.file for each in weights_of(self.folder).values())]
+        own = [self.folder / FOLDER / SHIPPED, *(each.file for each in weights_of(self.folder).values())]
         files = [*filter(Path.is_file, own), *sorted(self.tuned.glob("*.pt"))[::-1]]
         return {path.name: path for path in files}
+
+    def pre_transforms(self, data: dict[str, Any] | None = None) -> list[Any]:
+        """What brings images to the network of the weights that a request names."""
+        with refusing(self.folder):
+            return list(self._parsed(self._file(data)).get_parsed_content("preprocessing").transforms)
 
     def __call__(self, request: dict[str, Any], callbacks: Any = None) -> tuple[str | None, dict[str, Any]]:
         """Return the file of the result and the numbers."""
@@ -97,21 +111,32 @@ class RegistrationTask(BundleInferTask):
 
     def _by(self, data: dict[str, Any]) -> By:
         """What has registered."""
-        file = self.weights()[_first(data.get("model_filename")) or SHIPPED]
-        return By(self.folder.name, version_of(self.folder), file, torch.device(data.get("device") or "cpu"))
+        device = torch.device(data.get("device") or "cpu")
+        return By(self.folder.name, version_of(self.folder), self._file(data), device)
 
     def _get_network(self, device: str, data: dict[str, Any] | None) -> nn.Module:
         """The network with the weights that the request names, on its device, and a refinement of the request's own."""
-        files, name = self.weights(), _first((data or {}).get("model_filename")) or SHIPPED
         with refusing(self.folder):
-            if name not in files:
-                raise InputError(f"model_filename is {name!r}; there are {', '.join(files)}.")
-            return refining(self._load(files[name], device), {} if data is None else data)
+            return refining(self._load(self._file(data), device), {} if data is None else data)
+
+    def _file(self, data: dict[str, Any] | None) -> Path:
+        """The weights that a request names."""
+        files, name = self.weights(), _first((data or {}).get("model_filename")) or SHIPPED
+        if name not in files:
+            raise InputError(f"model_filename is {name!r}; there are {', '.join(files)}.")
+        return files[name]
+
+    def _parsed(self, file: Path) -> ConfigParser:
+        """The bundle's config with the settings of these weights; those of a training are its default's."""
+        models = self.folder / FOLDER
+        config = ConfigParser(copy.deepcopy(self.bundle_config.config))
+        config["checkpoint"] = str(file if file.parent == models else models / SHIPPED)
+        return config
 
     def _load(self, file: Path, device: str) -> nn.Module:
         key, known = (file, file.stat().st_mtime_ns), self._loaded.get(device)
         if known is None or known[0] != key:
-            network = load_weights(copy.deepcopy(self.network), file)
+            network = load_weights(self._parsed(file).get_parsed_content("network_def"), file)
             known = self._loaded[device] = key, network.to(torch.device(device)).eval()
         return known[1]  # what another request loads meanwhile is not this one's
 
