@@ -23,9 +23,8 @@ class ImageOfPrediction:
 
     ``pred`` becomes (1, i, j, k) on the fixed image's grid, as it is to be written: nothing is left to resize,
     and a method's map is NaN where nothing was seen.
-    ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is, what the
-    ``refinement`` of the network of `refining` did, and the ``modality`` of the images of the weights' training, None
-    if that is not known; ``registration`` is all of it.
+    ``result`` becomes the numbers of `numbers.summary`, with ``shown``, the output that ``pred`` is, and what the
+    ``refinement`` of the network of `refining` did; ``registration`` is all of it.
 
     Raises (or answers with status 400):
         InputError: steps that the request asks for, of a server that has not asked `refining`.
@@ -38,8 +37,7 @@ class ImageOfPrediction:
             chosen = map_of(data["result"], channels)
             found = registration_of(task, data["pred"], channels, refined=_refined(data))
             refined = None if found.refined is None else found.refined._asdict()
-            said = {"shown": chosen, "refinement": refined, "modality": found.trained.modality}
-            numbers = said | nulls(summary(found))
+            numbers = {"shown": chosen, "refinement": refined, **nulls(summary(found))}
         image = look(chosen, found.images[chosen], found.seen).array
         image = image[..., None] if image.ndim == 2 else image
         return {**data, "pred": image[None], "registration": found, "result": numbers}

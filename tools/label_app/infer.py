@@ -107,7 +107,8 @@ class RegistrationTask(BundleInferTask):
         except Exception:
             os.unlink(name)
             raise
-        return name, {**data["result"], "shown": kind if kind in OF_FIELD else data["result"]["shown"]}
+        said = {"shown": kind if kind in OF_FIELD else data["result"]["shown"]}
+        return name, {**data["result"], **said, "modality": data["task"].trained.modality}
 
     def _by(self, data: dict[str, Any]) -> By:
         """What has registered."""

@@ -141,6 +141,23 @@ def test_frames_together_are_what_they_are_one_by_one(ring_cine: Files) -> None:
     np.testing.assert_allclose(motion.vectors[2], alone.field.vectors, atol=1e-4)
 
 
+def test_frames_are_refined_from_the_frame_before(
+    ring_cine: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(ring_cine[0]), "--bundle", "vxm_mse", "--output", str(tmp_path), "--refine", "5"])
+    done = json.loads((tmp_path / "ring_cine.json").read_text())["refinement"]
+    assert done["steps"] == 5 and done["after"] < done["before"] and 0 <= done["followed"] <= 1
+    assert f"{done['followed']:.0%} began where the frame before ended" in capsys.readouterr().out
+    cine, bundle = read_cine([ring_cine[0]]), open_bundle("vxm_mse", refine_steps=5)
+    cine = replace(cine, frames=cine.frames[[0, 2, 2]])
+    first, again, parts = (track(each, cine, 0) for each in (bundle, bundle, replace(bundle, batch_size=1)))
+    np.testing.assert_array_equal(first.vectors, again.vectors)
+    for each in (first, parts):  # both slices together, or one at a time
+        assert each.refined is not None and each.refined["followed"] >= 0.5
+        assert each.refined["after"] < each.refined["before"]
+    assert bundle.network.refinement.report() is None  # what follows is of one cine
+
+
 def test_slices_along_another_axis_are_refused(ring_cine: Files) -> None:
     cine = read_cine([ring_cine[0]])
     turned = replace(cine, frames=np.moveaxis(cine.frames, 3, 1), affine=cine.affine[:, [2, 0, 1, 3]])
