@@ -7,6 +7,7 @@ _WHERE = {
     "EnsembleNetwork": "ensemble",
     "Cascaded": "cascaded",
     "LabelRefiner": "label_refiner",
+    "Pyramid": "pyramid",
     "RegistrationNetwork": "registration",
     "ScoringEstimator": "companions",
     "TransMorph": "transmorph",

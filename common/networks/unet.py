@@ -108,10 +108,10 @@ class UNet(nn.Module):
         return crop(x, [(n + 1) // 2 for n in size] if self.half_resolution else list(size))
 
 
-def flow_head(spatial_dims: int, channels: int) -> Conv:
+def flow_head(spatial_dims: int, channels: int, spread: float = 1e-5) -> Conv:
     """The convolution of 3 voxels from features to a field, near 0 for any features as training begins."""
     flow = CONV[spatial_dims](channels, spatial_dims, kernel_size=3, padding=1)
-    nn.init.normal_(flow.weight, std=1e-5)
+    nn.init.normal_(flow.weight, std=spread)
     set_bias(flow, 0.0)
     return flow
 

@@ -59,8 +59,7 @@ class VoxelMorph(nn.Module):
             raise InputError(f"variant is {variant!r}: VoxelMorph has {', '.join(VARIANTS)}.")
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            raise InputError(f"width is {width!r}: it must be a whole number from 1 on.")
+        check_width(width)
         encoder, decoder, final = (tuple(width * each for each in part) for part in (encoder, decoder, final))
         self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, variant == "fast", dropout)
         if he_init:
@@ -123,6 +122,17 @@ class VoxelMorph(nn.Module):
 def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
     """A sample of the normal distribution of ``mean`` and ``log_variance``, with gradients to both."""
     return mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+
+
+def check_width(width: int) -> int:
+    """``width`` if channels can be multiplied by it.
+
+    Raises:
+        InputError: if they cannot.
+    """
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise InputError(f"width is {width!r}: it must be a whole number from 1 on.")
+    return width
 
 
 def he_normal(module: nn.Module) -> None:
