@@ -24,8 +24,7 @@ class Pyramid(nn.Module):
     flow of the velocity so far, and what they and the fixed features say of the rest is added to it: a large motion is
     found where it is a voxel or two, and finer levels see what remains of it. That estimates add up from coarse to
     fine, and that features of a level reach the next, is LapIRN's (Mok & Chung, MICCAI 2020), whose levels warp images
-    and are trained one after another. Here all are trained at once, through the warps: without gradients there, ACDC
-    lost 2 points of Dice.
+    and are trained one after another. Here all are trained at once, through the warps.
 
     Velocities are summed and their sum is integrated, so that the way back is the flow of the opposite velocity.
 
