@@ -98,12 +98,21 @@ def _settings(file: Path, folder: Path, own: Mapping[str, Any], overrides: Mappi
         raise InputError(f"{file}: cannot be read ({_first_line(error)}); is it whole?") from error
     if "network_def" not in settings:
         raise InputError(f"{file}: has no network_def; give a bundle for registration.")
+    shipped = settings["network_def"]
     settings |= {"bundle_root": literal(str(folder))} | {key: literal(value) for key, value in own.items()}
+    settings["network_def"] = _refinable(settings["network_def"], shipped)
     override(settings, overrides, str(file))
     if "checkpoint" in own and settings.get("weights") is not None:
         also = f"--weights {settings['weights']} is one of its bundle's"
         raise InputError(f"{own['checkpoint']}: weights of a run, but {also}; give the bundle, or leave it out.")
     return settings
+
+
+def _refinable(own: Any, shipped: Any) -> Any:
+    """A run's network with the refinement of its bundle's, which no training has, if it is one of the same class."""
+    if not isinstance(own, dict) or not isinstance(shipped, dict) or own.get("_target_") != shipped.get("_target_"):
+        return own
+    return {key: part for key, part in shipped.items() if key == "refinement"} | own
 
 
 def _content(config: Config, key: str, file: Path) -> Any:

@@ -11,7 +11,7 @@ import torch
 import yaml
 from toy_registration import CentreOfMass, toy_bundle
 
-from common.collection.find import RECORD, Found
+from common.collection.find import RECORD, Found, find_bundle
 from common.errors import InputError
 from common.files import write_json
 from common.io.weights import save_weights
@@ -58,6 +58,20 @@ def test_a_bundle_of_version_0_2_is_opened(tmp_path: Path) -> None:
     section = {"spacing": [1, 2, 3], "axes": "RAS"}
     folder = without(toy_bundle(tmp_path / "toy"), "spacing", "axes", registration=section)
     assert open_bundle(folder).framing == Framing("all", "image", spacing=[1, 2, 3], axes="RAS")
+
+
+def test_a_run_is_refined_as_its_bundle_is(tmp_path: Path) -> None:
+    """A run records the network of its training, which knows of no refinement: it was left out without a word."""
+    folder, shipped = find_bundle("vxm_mse").folder, open_bundle("vxm_mse")
+    estimator = {"_target_": "common.networks.VoxelMorph", "spatial_dims": 2}
+    network = {"_target_": "common.networks.RegistrationNetwork", "estimator": estimator, "cascades": 1}
+    write_json(tmp_path / "run" / RECORD, {"folder": str(folder), "network_def": network})
+    shutil.copyfile(shipped.weights, tmp_path / "run" / "model.pt")
+    images = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        plain, refined = (open_bundle(tmp_path / "run", refine_steps=steps).network(images) for steps in (0, 5))
+        assert not torch.equal(plain, refined)
+        assert torch.equal(refined, open_bundle("vxm_mse", refine_steps=5).network(images))
 
 
 def test_a_name_and_a_run_are_opened_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

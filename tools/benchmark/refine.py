@@ -55,12 +55,12 @@ def run(args: argparse.Namespace) -> None:
 
 def refined(name: str, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """What a bundle, or BUNDLE=NAME with these of its weights, comes to after each number of steps."""
-    own, _, weights = name.partition("=")
+    own, _, weights = (name, "", "") if Path(name).exists() else name.partition("=")
     named = {"weights": weights} if weights else {}
     data, found = PreparedPairs(args.dataset, args.split, pairing=args.pairing), []
     for steps in args.steps:
         bundle = open_bundle(find_bundle(own), "cpu", refine_steps=steps, **named)
-        output = folder / f"{name}{steps}"
+        output = Path(tempfile.mkdtemp(dir=folder))
         inferer = BatchInferer(16 if data.spatial_dims == 2 else 1, time.thread_time)
         evaluator = RegistrationEvaluator("cpu", bundle.network, data, output, bundle=name, inferer=inferer, examples=1)
         evaluator.run()
