@@ -67,7 +67,7 @@ def test_the_method_is_on_every_architecture_and_the_architecture_has_every_meth
     before = {path.name for path in (ROOT / "bundles").iterdir()}
     added = {path.name for path in (copy / "bundles").iterdir()} - before
     methods = {name.partition("_")[2] for name in before if name.startswith("tsm_")}
-    assert added == {"vxm_l1", "tsm_l1", "dfm_l1", "mini_l1"} | {f"mini_{method}" for method in methods}
+    assert added == {"vxm_l1", "tsm_l1", "dfm_l1", "pyr_l1", "mini_l1"} | {f"mini_{method}" for method in methods}
 
 
 def test_it_is_trained_evaluated_and_exported(copy: Path) -> None:

@@ -138,7 +138,7 @@ def test_rows_stand_in_the_order_of_the_recipes() -> None:
     bundles = [name for name in known_names() if name not in BASELINES]
     placed = [[recipe.get("order", inf) for recipe in combinations()[name]] for name in bundles]
     assert placed == sorted(placed)
-    assert bundles[:3] == ["vxm_mse", "vxm_ncc", "vxm_mi"] and bundles[-1].startswith("dfm")
+    assert bundles[:3] == ["vxm_mse", "vxm_ncc", "vxm_mi"] and bundles[-1].startswith("pyr")
 
 
 def test_an_own_bundle_stands_below_those_of_the_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
