@@ -56,7 +56,7 @@ class Pyramid(nn.Module):
             raise InputError(f"encoder is {encoder!r}: it must have the channels of 2 levels or more.")
         self.spatial_dims, self.integration_steps = spatial_dims, integration_steps
         encoder, hidden = tuple(check_width(width) * each for each in encoder), width * hidden
-        self.divisor, self.hidden = 2 ** (len(encoder) - 1), hidden
+        self.divisor = 2 ** (len(encoder) - 1)
         self.encoder = nn.ModuleList(layers(spatial_dims, i, o) for i, o in zip((1, *encoder), encoder))
         self.dropout = Dropout(dropout)
         known = [0] + [hidden + spatial_dims] * (len(encoder) - 2)  # the level before, of which the coarsest has none

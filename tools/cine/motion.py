@@ -112,7 +112,7 @@ def _refined(bundle: OpenBundle, found: Sequence[Registration]) -> dict[str, flo
     if not isinstance(refinement, Following) or not reports:
         return None
     mean = Report(*map(fmean, zip(*reports, strict=True)))
-    return mean._asdict() | {"followed": fmean(refinement.starts)}
+    return mean._asdict() | {"followed": fmean(refinement.starts or [False])}
 
 
 def aimed(bundle: OpenBundle) -> OpenBundle:
