@@ -213,6 +213,7 @@ SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(
         ("smooth_weight", "uncertainty_weight", "overlap_weight", "prior", "alpha", "beta", "gamma"), WEIGHT
     ),
+    "smooth_spacing": or_null(several(number(open_low=True), 2, 3)),
     "image_sigma": number(open_low=True),
     "tversky": several(number(open_low=True), 2, 2),
     "bins": whole(4),

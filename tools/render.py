@@ -98,7 +98,18 @@ def settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any])
     settings = {key: {"of_dataset": None, **entry} for key, entry in method["settings"].items()}
     if "smooth_weight" in settings:
         settings["smooth_weight"]["value"] *= architecture["smooth_factor"]
+    if "smooth_spacing" in method["objective_settings"]:
+        settings = with_spacing(settings)
     return {key: entry | chosen(name, key, entry["value"]) for key, entry in settings.items()}
+
+
+def with_spacing(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with that of smoothness behind lambda, which every method that has it calls the same."""
+    comment = "edges of a voxel, mm, as [1.8, 1.8, 10]; null: as of a cube"
+    spacing = {"smooth_spacing": {"of_dataset": None, "value": "null", "comment": comment}}
+    keys = list(settings)
+    first = keys[: keys.index("smooth_weight") + 1]
+    return {key: settings[key] for key in first} | spacing | settings
 
 
 def network_settings_of(name: str, architecture: dict[str, Any], method: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..interfaces import Deformation, Pair, needed
 from ..parallel import mean_over_processes
 from ..similarity import masked_mean
-from .base import Objective, Terms, check_formulation, mean_squared_difference, squared_residual
+from .base import Objective, Spacing, Terms, check_formulation, mean_squared_difference, squared_residual
 
 
 class AdaCSObjective(Objective):
@@ -33,6 +33,7 @@ class AdaCSObjective(Objective):
             data loss divided by the number of directions: of two, each enters halved and by itself. Not
             reproduced: in the scoring-only warm-up the authors' code piles up the displacement estimator's
             gradients over some 2000 backward passes without zeroing them.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
 
     Raises:
         InputError: for an unknown formulation or number of inputs.
@@ -52,8 +53,9 @@ class AdaCSObjective(Objective):
         constant_momentum: float | None = None,
         inputs: int = 1,
         formulation: str = "paper",
+        smooth_spacing: Spacing = None,
     ) -> None:
-        super().__init__(smooth_weight)
+        super().__init__(smooth_weight, smooth_spacing)
         if inputs not in (1, 2):
             raise InputError(f"inputs is {inputs}: a score looks at 1 image (fixed) or at 2 (warped and fixed).")
         self.alpha, self.beta, self.decay, self.inputs = alpha, beta, decay, inputs

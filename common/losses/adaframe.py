@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..interfaces import Deformation, Pair
-from .base import Objective, foreground
+from .base import Objective, Spacing, foreground
 
 EPSILON = 1e-6
 
@@ -23,10 +23,13 @@ class AdaFrameObjective(Objective):
         smooth_weight: lambda.
         a0: steepness of the weights.
         b0: how fast all voxels are trusted alike as the mean residual grows.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
     """
 
-    def __init__(self, smooth_weight: float = 0.01, a0: float = 0.1, b0: float = 10.0) -> None:
-        super().__init__(smooth_weight)
+    def __init__(
+        self, smooth_weight: float = 0.01, a0: float = 0.1, b0: float = 10.0, smooth_spacing: Spacing = None
+    ) -> None:
+        super().__init__(smooth_weight, smooth_spacing)
         self.a0, self.b0 = a0, b0
 
     def weight(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:

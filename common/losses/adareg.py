@@ -8,7 +8,7 @@ from torch import Tensor
 from ..interfaces import Deformation, Pair
 from ..spatial import resize_map
 from .adaframe import EPSILON, moments
-from .base import Objective, check_formulation, foreground, mean_squared_difference
+from .base import Objective, Spacing, check_formulation, foreground, mean_squared_difference
 
 
 class AdaRegObjective(Objective):
@@ -22,13 +22,16 @@ class AdaRegObjective(Objective):
         c: how fast smoothness yields.
         formulation: "paper"; "released" is what the authors' code computes instead, ``alpha = exp(-c rho sigma)``
             and the differences of ``alpha u``.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
 
     Raises:
         InputError: for an unknown formulation.
     """
 
-    def __init__(self, smooth_weight: float = 0.01, c: float = 50.0, formulation: str = "paper") -> None:
-        super().__init__(smooth_weight)
+    def __init__(
+        self, smooth_weight: float = 0.01, c: float = 50.0, formulation: str = "paper", smooth_spacing: Spacing = None
+    ) -> None:
+        super().__init__(smooth_weight, smooth_spacing)
         self.c, self.formulation = c, check_formulation(formulation)
 
     def alpha(self, pair: Pair, deformation: Deformation) -> Tensor:
@@ -42,5 +45,5 @@ class AdaRegObjective(Objective):
         """Mean squared difference of the regularised field, each difference times alpha where it starts."""
         field, alpha = deformation.regularised, self.alpha(pair, deformation)
         if self.formulation == "released":
-            return deformation.stride * mean_squared_difference(alpha * field)
-        return deformation.stride * mean_squared_difference(field, alpha)
+            return deformation.stride * mean_squared_difference(alpha * field, spacing=self.smooth_spacing)
+        return deformation.stride * mean_squared_difference(field, alpha, self.smooth_spacing)

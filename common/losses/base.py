@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from ..similarity import masked_mean
 from ..spatial import warp
 
 Terms = dict[str, Tensor]  # named scalars; terms["loss"] is what is minimised, the rest is logged beside it
+
+Spacing = Sequence[float] | None  # of a voxel along each axis, mm
 
 FORMULATIONS = ("paper", "released")  # the printed equations, or what the authors' code computes instead
 
@@ -24,6 +28,11 @@ class Objective(nn.Module):
 
     Args:
         smooth_weight: lambda of the method's loss.
+        smooth_spacing: edges of a voxel, mm, one for each axis: smoothness is then that of the motion in millimetres,
+            per millimetre. None takes voxels as cubes, which ties slices 10 mm apart to each other like pixels.
+
+    Raises:
+        InputError: for a spacing that is not above 0, or that has not as many numbers as the images have axes.
 
     Attributes:
         companion_map: what the method's companion predicts, "log_variance" or "score"; None for no companion.
@@ -33,9 +42,9 @@ class Objective(nn.Module):
     companion_map: str | None = None
     needs_labels = False
 
-    def __init__(self, smooth_weight: float = 0.01) -> None:
+    def __init__(self, smooth_weight: float = 0.01, smooth_spacing: Spacing = None) -> None:
         super().__init__()
-        self.smooth_weight = smooth_weight
+        self.smooth_weight, self.smooth_spacing = smooth_weight, check_spacing(smooth_spacing)
 
     def start_epoch(self, epoch: int) -> None:
         """Learn that ``epoch`` (from 1) begins."""
@@ -72,7 +81,7 @@ class Objective(nn.Module):
 
     def smooth(self, pair: Pair, deformation: Deformation) -> Tensor:
         """What lambda weighs."""
-        return smoothness(deformation)
+        return smoothness(deformation, self.smooth_spacing)
 
     def companion_loss(self, pair: Pair, deformation: Deformation, predicted: Tensor) -> Terms:
         """The loss of the companion alone."""
@@ -100,25 +109,58 @@ def foreground(pair: Pair) -> Tensor:
     return ((pair.moving > 0) | (pair.fixed > 0)).float() if pair.mask is None else pair.mask
 
 
-def smoothness(deformation: Deformation) -> Tensor:
+def check_spacing(spacing: Spacing) -> tuple[float, ...] | None:
+    """``spacing``, if all its numbers are above 0.
+
+    Raises:
+        InputError: if they are not.
+    """
+    if spacing is None:
+        return None
+    if not all(each > 0 for each in spacing):
+        raise InputError(f"smooth_spacing is {list(spacing)}: it must be the edges of a voxel in mm, each above 0.")
+    return tuple(spacing)
+
+
+def smoothness(deformation: Deformation, spacing: Spacing = None) -> Tensor:
     """Mean squared forward difference of the regularised field, times its stride.
 
     The factor keeps one lambda for fields at full and at half resolution: it is VoxelMorph's
     multiplier for a velocity at half resolution.
+
+    Args:
+        spacing: see `mean_squared_difference`.
     """
-    return deformation.stride * mean_squared_difference(deformation.regularised)
+    return deformation.stride * mean_squared_difference(deformation.regularised, spacing=spacing)
 
 
-def mean_squared_difference(field: Tensor, weight: Tensor | None = None) -> Tensor:
+def mean_squared_difference(field: Tensor, weight: Tensor | None = None, spacing: Spacing = None) -> Tensor:
     """``mean |weight * grad field|^2`` by forward differences, averaged over the axes; a lone voxel has none.
 
     Args:
         field: (B, C, *grid).
         weight: (B, 1, *grid), taken where a difference starts; None stands for 1.
+        spacing: of the voxels that a field of displacements (C = D) counts in; differences are then those of
+            millimetres, per millimetre. None takes voxels as cubes.
+
+    Raises:
+        InputError: for a spacing of other dimensions.
     """
+    if spacing is not None and not len(spacing) == field.shape[1] == field.dim() - 2:
+        raise InputError(
+            f"smooth_spacing is {list(spacing)}: the images have {field.dim() - 2} axes; give one edge each."
+        )
     means = []
     for axis in range(2, field.dim()):
         if (n := field.shape[axis]) > 1:
             difference = field.diff(dim=axis)
-            means.append((difference if weight is None else weight.narrow(axis, 0, n - 1) * difference).square().mean())
+            if weight is not None:
+                difference = weight.narrow(axis, 0, n - 1) * difference
+            means.append((difference if spacing is None else in_mm(difference, spacing, axis - 2)).square().mean())
     return torch.stack(means).mean()
+
+
+def in_mm(difference: Tensor, spacing: Sequence[float], axis: int) -> Tensor:
+    """A difference along ``axis`` of displacements (B, D, *grid) in voxels, as millimetres per millimetre."""
+    ratios = difference.new_tensor([edge / spacing[axis] for edge in spacing])
+    return difference * ratios.view(-1, *[1] * len(spacing))

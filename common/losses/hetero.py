@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
-from .base import Objective, Terms, check_formulation, squared_residual
+from .base import Objective, Spacing, Terms, check_formulation, squared_residual
 
 TINY = 1e-6  # keeps the logarithm of a black voxel finite
 
@@ -27,6 +27,7 @@ class HeteroObjective(Objective):
             sigmoid(minmax((fixed / sigma^2)^gamma)) with the extremes over the batch of one direction, and a
             variance loss that reaches the displacement estimator through the warped image, which the variance
             estimator sees.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
 
     Raises:
         InputError: for an unknown formulation.
@@ -35,9 +36,14 @@ class HeteroObjective(Objective):
     companion_map = "log_variance"
 
     def __init__(
-        self, smooth_weight: float = 0.01, gamma: float = 0.5, beta: float = 0.5, formulation: str = "paper"
+        self,
+        smooth_weight: float = 0.01,
+        gamma: float = 0.5,
+        beta: float = 0.5,
+        formulation: str = "paper",
+        smooth_spacing: Spacing = None,
     ) -> None:
-        super().__init__(smooth_weight)
+        super().__init__(smooth_weight, smooth_spacing)
         self.gamma, self.beta, self.formulation = gamma, beta, check_formulation(formulation)
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..interfaces import Deformation, Pair, needed
 from ..spatial import warp
-from .base import Terms
+from .base import Spacing, Terms
 from .hetero import HeteroObjective
 
 
@@ -24,6 +24,7 @@ class HeteroDispObjective(HeteroObjective):
         alpha: weight of the displacement's variance.
         image_variance: weight the residual by the image's variance too; without it every voxel counts the same.
         gamma, beta, formulation: as of ``HeteroObjective``.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class HeteroDispObjective(HeteroObjective):
         gamma: float = 0.5,
         beta: float = 0.5,
         formulation: str = "paper",
+        smooth_spacing: Spacing = None,
     ) -> None:
-        super().__init__(smooth_weight, gamma, beta, formulation)
+        super().__init__(smooth_weight, gamma, beta, formulation, smooth_spacing)
         self.alpha, self.image_variance = alpha, image_variance
 
     def observe(self, pair: Pair, deformation: Deformation) -> Deformation:

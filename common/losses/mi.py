@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..interfaces import Deformation, Pair
-from .base import Objective
+from .base import Objective, Spacing
 
 BLOCK = 2**14  # voxels counted together
 
@@ -18,13 +18,14 @@ class MIObjective(Objective):
     Args:
         smooth_weight: lambda; mutual information is in nats.
         bins: of each image's histogram over [0, 1].
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
 
     Raises:
         InputError: for fewer than 4 bins.
     """
 
-    def __init__(self, smooth_weight: float = 1.0, bins: int = 32) -> None:
-        super().__init__(smooth_weight)
+    def __init__(self, smooth_weight: float = 1.0, bins: int = 32, smooth_spacing: Spacing = None) -> None:
+        super().__init__(smooth_weight, smooth_spacing)
         if bins < 4:
             raise InputError(f"bins is {bins}: a histogram must have 4 or more.")
         self.bins = bins

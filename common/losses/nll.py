@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
-from .base import Objective, squared_residual
+from .base import Objective, Spacing, squared_residual
 
 
 class NLLObjective(Objective):
@@ -21,12 +21,13 @@ class NLLObjective(Objective):
         smooth_weight: lambda; a small variance makes this data term large, and lambda with it.
         beta: how much of the inverse-variance weighting is undone; with 1 the residual's gradient is that of half
             the mean squared error.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
     """
 
     companion_map = "log_variance"
 
-    def __init__(self, smooth_weight: float = 0.01, beta: float = 0.0) -> None:
-        super().__init__(smooth_weight)
+    def __init__(self, smooth_weight: float = 0.01, beta: float = 0.0, smooth_spacing: Spacing = None) -> None:
+        super().__init__(smooth_weight, smooth_spacing)
         self.beta = beta
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..interfaces import Deformation, Pair, needed
 from ..similarity import masked_mean
-from .base import Terms
+from .base import Spacing, Terms
 from .weak import WeakObjective
 
 
@@ -26,6 +26,7 @@ class PredictiveObjective(WeakObjective):
     Args:
         uncertainty_weight: of Eq. 6, 0.1 in the paper; 0 leaves a refined registration without uncertainty.
         smooth_weight, window, num_classes, tversky, similarity, overlap_weight: as of ``WeakObjective``.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
     """
 
     companion_map = "label_uncertainty"
@@ -39,8 +40,9 @@ class PredictiveObjective(WeakObjective):
         uncertainty_weight: float = 0.1,
         similarity: str = "ncc",
         overlap_weight: float = 1.0,
+        smooth_spacing: Spacing = None,
     ) -> None:
-        super().__init__(smooth_weight, window, num_classes, tversky, similarity, overlap_weight)
+        super().__init__(smooth_weight, window, num_classes, tversky, similarity, overlap_weight, smooth_spacing)
         self.uncertainty_weight = uncertainty_weight
 
     def companion_inputs(self, pair: Pair, deformation: Deformation) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..interfaces import Deformation, Pair, needed
 from ..labels import one_hot, warped_one_hot
 from ..similarity import masked_mean
-from .base import Terms, squared_residual
+from .base import Spacing, Terms, squared_residual
 from .ncc import NCCObjective
 
 SIMILARITIES = ("ncc", "mse")
@@ -29,6 +29,7 @@ class WeakObjective(NCCObjective):
         similarity: of the images, "ncc" as in the paper, or "mse" for ``mean(residual^2)``, which is smaller: lambda
             and ``overlap_weight`` then are, too.
         overlap_weight: what the overlap is multiplied by, 1 in the paper.
+        smooth_spacing: edges of a voxel, mm, see ``Objective``.
 
     Raises:
         InputError: for an even window, fewer than two classes, weights that are not two above 0, or a similarity that
@@ -45,8 +46,9 @@ class WeakObjective(NCCObjective):
         tversky: Sequence[float] = (0.5, 0.5),
         similarity: str = "ncc",
         overlap_weight: float = 1.0,
+        smooth_spacing: Spacing = None,
     ) -> None:
-        super().__init__(smooth_weight, window)
+        super().__init__(smooth_weight, window, smooth_spacing)
         if not isinstance(num_classes, int) or num_classes < 2:
             raise InputError(f"num_classes is {num_classes}: it must be 2 or more, background included.")
         if not isinstance(tversky, (list, tuple)) or len(tversky) != 2 or not all(weight > 0 for weight in tversky):

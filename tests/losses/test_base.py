@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
 import torch
 
 from common.engines.directions import both_directions
+from common.errors import InputError
 from common.interfaces import Deformation, Pair
 from common.losses import (
     AdaCSObjective,
@@ -59,6 +61,36 @@ def test_smoothness_of_a_linear_field_is_its_mean_squared_slope(slopes: tuple[fl
     field = sum(slope * axis for slope, axis in zip(slopes, axes))[None, None]
     expected = sum(slope**2 for slope in slopes) / len(slopes)
     assert mean_squared_difference(field).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("spacing", "size"), [((2.0, 0.5), [7, 9]), ((1.8, 1.8, 10.0), [7, 9, 5])])
+def test_smoothness_by_a_spacing_is_that_of_millimetres(spacing: tuple[float, ...], size: list[int]) -> None:
+    slopes = 0.1 * torch.randn(len(size), len(size), generator=torch.Generator().manual_seed(0))  # of voxels, a voxel
+    axes = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in size], indexing="ij"))
+    field = torch.tensordot(slopes, axes, 1)[None]
+    edges = torch.tensor(spacing)
+    expected = (slopes * edges[:, None] / edges[None, :]).square().mean().item()
+    assert mean_squared_difference(field, spacing=spacing).item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_voxels_that_are_cubes_change_nothing_and_slices_far_apart_do(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pair = Pair(*(torch.rand(1, 1, 6, 7, 4, generator=generator) for _ in range(2)))
+    deformation = Deformation(torch.rand(1, 3, 6, 7, 4, generator=generator), warped=pair.moving)
+    smooth = {}
+    for spacing in (None, (2.0, 2.0, 2.0), (1.8, 1.8, 10.0)):
+        objective = copy.deepcopy(ALL[name])
+        objective.smooth_spacing = spacing
+        smooth[spacing] = objective.smooth(pair, deformation).item()
+    assert smooth[2.0, 2.0, 2.0] == pytest.approx(smooth[None], rel=1e-6)
+    assert abs(smooth[1.8, 1.8, 10.0] / smooth[None] - 1) > 0.1
+
+
+@pytest.mark.parametrize(("spacing", "said"), [((1.0, 0.0), "above 0"), ((1.0, 1.0, 1.0), "2 axes")])
+def test_a_spacing_that_cannot_be_is_refused(spacing: tuple[float, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        smoothness(Deformation(torch.rand(1, 2, 5, 6)), MSEObjective(smooth_spacing=spacing).smooth_spacing)
 
 
 def test_smoothness_counts_the_stride_and_prefers_the_velocity() -> None:

@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> None:
         "spacing": args.spacing if volume else None, "centre": args.crop_center, "percentiles": args.percentiles,
         **asked(args),
     }  # fmt: skip
+    name, evaluated = ("ACDC 3D", tuple(LABELS)) if volume else ("ACDC", (MYOCARDIUM,))  # as the papers of either do
     about = Dataset(
-        args.output, "ACDC", args.spatial_dims, LABELS, (MYOCARDIUM,), "CC BY-NC-SA 4.0", "Bernard et al., 2018", "MR",
+        args.output, name, args.spatial_dims, LABELS, evaluated, "CC BY-NC-SA 4.0", "Bernard et al., 2018", "MR",
         _policy(settings),
     )  # fmt: skip
     build(args, about, cases, convert, settings)

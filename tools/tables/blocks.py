@@ -25,6 +25,7 @@ def speed() -> Iterator[str]:
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "acdc": lambda: results.without_labels("ACDC"),
     "camus": lambda: results.without_labels("CAMUS"),
+    "acdc 3d": lambda: results.volumes("ACDC 3D"),
     "hippocampus": lambda: results.with_labels("Hippocampus"),
     "gain": gain.table,
     "search": search.table,

@@ -28,6 +28,13 @@ FIELDS: tuple[Column, ...] = (
     ("AUSE, 10⁻⁴", "ause", partial(spread, scale=1e4)),
     *MAPS,
 )
+VOLUMES: tuple[Column, ...] = (
+    ("HD95 mm", "standard/hd95_mm", spread),
+    ("ASD mm", "standard/asd_mm", spread),
+    ("folding %", "folding_percent", partial(mean, digits=3)),
+    ("AUSE, 10⁻⁴", "ause", partial(spread, scale=1e4)),
+    *MAPS,
+)
 CURVES = {"ERR": "err", "MR": "mr", "FDR": "fdr"}
 
 
@@ -45,10 +52,26 @@ def without_labels(dataset: str) -> Iterator[str]:
         yield line([name, seeds(row), spread(at(row, "published/dsc")), two(paper), *cells(row)])
 
 
-def cells(row: Row) -> list[str]:
+def volumes(dataset: str) -> Iterator[str]:
+    """A line for no registration, for each bundle, and for each published method; nothing if no bundle was measured."""
+    if not (networks := trained(dataset)):
+        return
+    check_alike(networks)
+    papers = _published(dataset).get("dice", {})
+    yield from head(["", "seeds", "DSC %", "published", *(column for column, _, _ in VOLUMES)])
+    undeformed = networks[0].row["undeformed"]
+    still = {group: {key: {"mean": value["mean"]} for key, value in undeformed[group].items()} for group in undeformed}
+    for name, row in [("no registration", still), *networks]:
+        paper = papers.pop("undeformed" if row is still else name.split()[0], None)
+        yield line([name, seeds(row), spread(at(row, "standard/dsc")), two(paper), *cells(row, VOLUMES)])
+    for name, paper in papers.items():
+        yield line([name, NONE, NONE, two(paper), *[NONE] * len(VOLUMES)])
+
+
+def cells(row: Row, columns: tuple[Column, ...] = FIELDS) -> list[str]:
     """The columns beside Dice; the residual that labels are learned beside is another, so its AUSE is left out."""
     known = {key: value for key, value in row.items() if key != "ause" or "label" not in row}
-    return [show(at(known, path)) for _, path, show in FIELDS]
+    return [show(at(known, path)) for _, path, show in columns]
 
 
 def with_labels(dataset: str) -> Iterator[str]:
