@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from common.collection.find import BUNDLES
 from tools.benchmark import __main__ as benchmark
 
 
@@ -28,3 +30,13 @@ def test_an_opponent_that_is_not_known_is_refused(tiny_dataset: Path, capsys: py
     with pytest.raises(SystemExit):
         benchmark.main(["refine", "--dataset", str(tiny_dataset), "--opponents", "nobody"])
     assert "nobody" in capsys.readouterr().err
+
+
+def test_a_path_with_an_equals_sign_is_a_path(tiny_dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs=2" / "vxm_mse"
+    shutil.copytree(BUNDLES / "vxm_mse", folder)
+    before, output = sorted(folder.rglob("*")), tmp_path / "refine.json"
+    words = ["refine", "--dataset", tiny_dataset, "--bundles", folder, "--steps", 0, "--output", output]
+    benchmark.main([*map(str, words)])
+    assert [point["steps"] for point in json.loads(output.read_text())["points"][str(folder)]] == [0]
+    assert sorted(folder.rglob("*")) == before  # nothing is written beside it
