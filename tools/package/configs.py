@@ -37,6 +37,7 @@ IMPORT = re.compile(rf"^  - \$import {NAME}\.([\w.]+) as (\w+)$", re.MULTILINE)
 IMPORTS = re.compile(rf"^imports:\n(?:  - \$import {NAME}\..*\n)+\n?", re.MULTILINE)
 ROOT = re.compile(r"^bundle_root: \$\w+\.root\(.*\)\n", re.MULTILINE)
 TARGET = re.compile(rf"^( *(?:- )?)_target_: {NAME}\.(.*)$", re.MULTILINE)
+TARGET_IN_A_LINE = re.compile(rf"{{_target_: {NAME}\.([\w.]+)")
 
 
 def packaged(text: str, name: str, library: str) -> str:
@@ -51,6 +52,7 @@ def packaged(text: str, name: str, library: str) -> str:
     for alias in modules:
         text = re.sub(rf"\$({alias})\.", r"$@\1.", text)
     text = TARGET.sub(lambda m: f'{m[0].replace(NAME, library, 1)}\n{" " * len(m[1])}_requires_: "@bundle"', text)
+    text = TARGET_IN_A_LINE.sub(rf'{{_target_: {library}.\1, _requires_: "@bundle"', text)
     text = in_the_bundle(text, name)
     left = [value for value in strings(yaml.safe_load(text)) if re.search(rf"\b{NAME}\.|\$(import|from)\b", value)]
     if left:
@@ -71,6 +73,7 @@ def twin(text: str) -> str:
 def targets(text: str) -> set[str]:
     """What of the library a config of the repository names: its components, and modules that it imports."""
     named = {f"{NAME}.{match[2].split()[0]}" for match in TARGET.finditer(text)}
+    named |= {f"{NAME}.{target}" for target in TARGET_IN_A_LINE.findall(text)}
     return named | {f"{NAME}.{module}" for module, _ in IMPORT.findall(text)}
 
 
