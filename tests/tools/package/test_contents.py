@@ -217,7 +217,11 @@ def test_all_weights_are_packed_and_can_be_asked_for_by_name(
 
 
 def test_a_config_that_cannot_be_packaged_is_refused() -> None:
-    for text in ("a: $common.spatial.warp(1)\n", "a: {b: 1, _target_: common.spatial.warp}\n", "a:\n  - $import json\n"):
+    for text in (
+        "a: $common.spatial.warp(1)\n",
+        "a: {b: 1, _target_: common.spatial.warp}\n",
+        "a:\n  - $import json\n",
+    ):
         with pytest.raises(InputError, match="which a package would not find"):
             packaged(text, "vxm_mse", "warpsure_0")
 
