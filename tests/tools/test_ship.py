@@ -75,6 +75,19 @@ def test_weights_say_their_steps_and_not_where_what_they_began_with_lay(home: Pa
     assert shipped(home)["weights"]["settings"]["init"] == "vxm_mse:camus"
 
 
+def test_a_training_that_began_with_another_s_weights_is_told_after_it(home: Path, finished: Make) -> None:
+    before = finished("vxm_hetero", home / "before", smooth_weight=0.04).folder(home / "before") / "train"
+    file = finished("vxm_hetero", home / "runs").folder(home / "runs") / "train" / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    torch.save(content | {"settings": content["settings"] | {"init": str(before.resolve() / "model.pt")}}, file)
+    row = shipped(home)
+    assert row["weights"]["settings"]["init"] == "model.pt" and str(home) not in json.dumps(row)
+    assert row["weights"]["began_with"]["smooth_weight"] == 0.04 and "dataset" not in row["weights"]["began_with"]
+    first, then = recorded.training_command("vxm_hetero", row).split("    python -m monai.bundle")[1:]
+    assert "--smooth_weight 0.04" in first and "--output_dir runs/first" in first
+    assert "--init runs/first/model.pt" in then and "runs/first " not in then
+
+
 def test_a_later_training_without_overrides_keeps_what_was_chosen(home: Path, finished: Make) -> None:
     finished("vxm_hetero", home / "runs", smooth_weight=0.04)
     assert shipped(home)["chosen"] == {"smooth_weight": 0.04}

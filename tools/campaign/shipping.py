@@ -166,16 +166,27 @@ def steps_in(checkpoint: Mapping[str, Any]) -> dict[str, int]:
     return {"steps": max(found)} if found else {}
 
 
+def settings_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """A training's settings, without places on this machine: its data set, the folder of weights that it began with."""
+    settings = {key: value for key, value in checkpoint["settings"].items() if key != "dataset"}
+    if settings.get("init") is not None:
+        settings["init"] = Path(settings["init"]).name
+    return settings
+
+
+def began_with(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings of the training whose weights this one began with; None unless its checkpoint lies beside them."""
+    before = Path(checkpoint["settings"].get("init") or "").parent / "checkpoint.pt"
+    return settings_in(read_checkpoint(before)) if before.is_absolute() and before.is_file() else None
+
+
 def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str, Any]]:
     """A run's weights, and what is said of them; raise InputError if they are too large for a repository."""
     folder = run.folder(output) / "train"
     content = (folder / "model.pt").read_bytes()
     content = halved(content) if half else content
     checkpoint = read_checkpoint(folder / "checkpoint.pt")
-    settings = dict(checkpoint["settings"])
-    settings.pop("dataset")  # a place on this machine, as weights may be that it began with
-    if settings.get("init") is not None:
-        settings["init"] = Path(settings["init"]).name
+    settings, begun = settings_in(checkpoint), began_with(checkpoint)
     size = len(content) / 1e6
     if size > MEGABYTES:
         raise InputError(
@@ -184,6 +195,7 @@ def weights(run: Run, output: Path, half: bool = False) -> tuple[bytes, dict[str
         )
     about = {"seed": run.seed, "sha256": hashlib.sha256(content).hexdigest(), "settings": settings}
     about |= {"precision": "float16"} if half else {}
+    about |= {"began_with": begun} if begun else {}
     about |= steps_in(checkpoint)
     epoch = checkpoint.get("epoch")
     stopped = epoch is not None and epoch < settings["max_epochs"]

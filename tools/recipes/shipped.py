@@ -60,8 +60,19 @@ def about_data(dataset: str) -> dict[str, Any]:
 
 
 def training_command(bundle: str, row: Mapping[str, Any]) -> str:
-    """What repeats the training of weights, indented as code: every setting that is known of it."""
+    """What repeats the training of weights, indented as code: every setting that is known of it.
+
+    Where it began with weights of another training, that one comes first.
+    """
     settings = {**row["weights"]["settings"], **row.get("settings", {})}
+    if not (begun := row["weights"].get("began_with")):
+        return one_command(bundle, settings)
+    first = one_command(bundle, begun | {"output_dir": "runs/first"})
+    return f"{first}\n{one_command(bundle, settings | {'init': 'runs/first/model.pt'})}"
+
+
+def one_command(bundle: str, settings: Mapping[str, Any]) -> str:
+    """The command of a training with these settings."""
     texts = {key: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
              for key, value in sorted(settings.items())}  # fmt: skip
     options = [f"--{key} {shlex.quote(text)}" for key, text in texts.items()]
