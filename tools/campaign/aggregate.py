@@ -17,6 +17,7 @@ from common.metrics import LABEL_CURVES, compare, compare_patients, summary
 from .runs import Run, metrics
 
 FIGURES = ("dsc", "hd", "hd95", "asd")
+IN_MM = ("hd_mm", "hd95_mm", "asd_mm")  # where voxels have a size
 PROTOCOLS = ("published", "standard")
 
 
@@ -30,7 +31,7 @@ def figures_of(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for protocol in PROTOCOLS:
         values = {name: [r["protocols"].get(protocol, {}).get(name, {}).get("mean") for r in reports]
-                  for name in FIGURES}  # fmt: skip
+                  for name in (*FIGURES, *IN_MM)}  # fmt: skip
         table[protocol] = {name: {**_summary(v), "seeds": v} for name, v in values.items() if None not in v}
     for name in (*PLAIN, "seconds_per_pair"):
         known = [report[name] for report in reports if report.get(name) is not None]
