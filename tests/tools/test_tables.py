@@ -177,6 +177,20 @@ def test_weights_beside_the_default_are_in_the_table_of_their_data(home: Path) -
     assert lines(home, "acdc")[4].startswith("| vxm_mse (wide) | 1 | 80.00 | 80.20 |")
 
 
+def test_volumes_stand_beside_what_others_have_published(home: Path) -> None:
+    tables.main([])
+    assert lines(home, "acdc 3d") == ["Not measured yet."]
+    row = result("ACDC 3D", 77.09, 1)
+    row["standard"] = row["standard"] | {"hd95_mm": several(8.279), "asd_mm": several(2.294)}
+    write(home, "acdc_3d/vxm_mse", row)
+    tables.main([])
+    found = lines(home, "acdc 3d")
+    assert found[2].startswith("| no registration | – | 50.86 | 58.10 |")
+    assert found[3] == "| vxm_mse (acdc_3d) | 1 | 77.09 | 75.30 | 8.28 | 2.29 | 0.200 | – | – | – |"
+    assert found[-1].startswith("| MemWarp, with labels | – | – | 89.60 | – |")
+    assert not [line for line in lines(home, "acdc") if "acdc_3d" in line]
+
+
 def test_labels_have_a_table_of_their_own(home: Path) -> None:
     tables.main([])
     expected = "| vxm_predictive | 1 | 1530 | 87.74 | 93.73 | 0.04 | 0.2 | 10.03 | 10 | 0.96 | 2 | – | – |"
