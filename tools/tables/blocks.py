@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "gain": gain.table,
     "search": search.table,
     "refine": lambda: refine.table("acdc"),
+    "refine 3d": lambda: refine.table("acdc_3d"),
     "refine phantom": lambda: refine.table("phantom"),
     "finetune": lambda: finetune.table("sunnybrook"),
     "speed": speed,
