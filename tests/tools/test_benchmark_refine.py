@@ -23,7 +23,7 @@ def test_every_number_of_steps_and_every_opponent_is_a_point(tiny_dataset: Path,
     assert some["standard"] != none["standard"]
     assert content["pairs"] == 4 and content["points"]["undeformed"][0]["folding_percent"] == 0
     with Image.open(figure) as drawn:
-        assert drawn.size == (1080, 456)
+        assert drawn.size == (1080, 504)
 
 
 def test_an_opponent_that_is_not_known_is_refused(tiny_dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
