@@ -38,7 +38,9 @@ SHORT = (
     (r"warpsure benchmark band", "--subjects 2"),
 )
 PROGRAMS = ("register.md", "refinement.md", "cine.md", "packaging.md", "monai-label.md")
-NOT_AT_HAND = re.compile(r"warpsure prepare (acdc|camus|msd|pairs --source Sunnybrook|check data/acdc)|transmorph\.pt|^make ")
+NOT_AT_HAND = re.compile(
+    r"warpsure prepare (acdc|camus|msd|pairs --source Sunnybrook|check data/acdc)|transmorph\.pt|^make "
+)
 
 
 @pytest.fixture(scope="module")
