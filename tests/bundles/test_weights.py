@@ -50,7 +50,7 @@ def test_inference_by_a_name_uses_its_file_and_its_card(run_bundle: RunBundle, b
         (
             "evaluate.yaml",
             {"weights": "camux"},
-            "error: vxm_mse: no weights 'camux'; it has acdc, acdc_iterated, camus.",
+            "error: vxm_mse: no weights 'camux'; it has acdc, acdc_3d, acdc_iterated, camus.",
         ),
         (
             "evaluate.yaml",

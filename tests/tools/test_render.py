@@ -118,7 +118,7 @@ def test_every_set_of_weights_is_told_with_its_data_licence_and_figures(
     assert "Trained with: `smooth_weight` 0.02" in " ".join(page.split()) and "--smooth_weight 0.02" in page
     assert "--augmentation pair" in page and max(map(len, page.splitlines())) <= 170  # the table's lines
     about = json.loads(files["configs/metadata.json"])["weights"]
-    assert list(about) == ["acdc", "acdc_iterated", "camus"] and about["acdc"]["file"] == "models/model.pt"
+    assert list(about) == ["acdc", "acdc_3d", "acdc_iterated", "camus"] and about["acdc"]["file"] == "models/model.pt"
     card = {
         "spacing_mm": None,
         "size": [128, 128],
