@@ -103,7 +103,8 @@ def test_an_image_may_come_with_the_request_and_does_not_stay(client: Any, serve
     asked = {"moving_frame": 0, "fixed_frame": 4}
     image, _ = client.infer("vxm_hetero", "", asked, file=str(studies / "phantom0_cine.nii.gz"))
     assert nib.load(image).shape == (128, 128, 1)
-    assert soon(lambda: not [name for name in names_below(server.folder.parent / "tmp") if name.endswith(".nii.gz")])
+    folder = server.folder.parent / "tmp"
+    assert folder.is_dir() and soon(lambda: not [name for name in names_below(folder) if name.endswith(".nii.gz")])
 
 
 def names_below(folder: Path) -> list[str]:

@@ -19,21 +19,22 @@ MAPS: tuple[Column, ...] = (
     ("AUROC, image", "error_auroc", mean),
     ("AUROC, borders", "error_auroc_band", mean),
 )
+ANYWHERE: tuple[Column, ...] = (  # in slices and in volumes
+    ("folding %", "folding_percent", partial(mean, digits=3)),
+    ("AUSE, 10⁻⁴", "ause", partial(spread, scale=1e4)),
+    *MAPS,
+)
 FIELDS: tuple[Column, ...] = (
     ("HD px", "published/hd", spread),
     ("ASD px", "published/asd", spread),
     ("DSC %, standard", "standard/dsc", spread),
     ("HD95 px, standard", "standard/hd95", spread),
-    ("folding %", "folding_percent", partial(mean, digits=3)),
-    ("AUSE, 10⁻⁴", "ause", partial(spread, scale=1e4)),
-    *MAPS,
+    *ANYWHERE,
 )
 VOLUMES: tuple[Column, ...] = (
     ("HD95 mm", "standard/hd95_mm", spread),
     ("ASD mm", "standard/asd_mm", spread),
-    ("folding %", "folding_percent", partial(mean, digits=3)),
-    ("AUSE, 10⁻⁴", "ause", partial(spread, scale=1e4)),
-    *MAPS,
+    *ANYWHERE,
 )
 CURVES = {"ERR": "err", "MR": "mr", "FDR": "fdr"}
 
@@ -45,8 +46,7 @@ def without_labels(dataset: str) -> Iterator[str]:
     classics, papers = classical(dataset), printed(dataset)
     check_alike([*networks, *classics])
     yield from head(["", "seeds", "DSC %", "paper", *(column for column, _, _ in FIELDS)])
-    undeformed = networks[0].row["undeformed"]  # its deviations are over pairs
-    still = {group: {key: {"mean": value["mean"]} for key, value in undeformed[group].items()} for group in undeformed}
+    still = unregistered(networks[0].row)
     for name, row in [("no registration", still), *classics, *networks]:
         paper = papers.get("undeformed" if row is still else name.split()[0])
         yield line([name, seeds(row), spread(at(row, "published/dsc")), two(paper), *cells(row)])
@@ -59,13 +59,18 @@ def volumes(dataset: str) -> Iterator[str]:
     check_alike(networks)
     papers = _published(dataset).get("dice", {})
     yield from head(["", "seeds", "DSC %", "published", *(column for column, _, _ in VOLUMES)])
-    undeformed = networks[0].row["undeformed"]
-    still = {group: {key: {"mean": value["mean"]} for key, value in undeformed[group].items()} for group in undeformed}
+    still = unregistered(networks[0].row)
     for name, row in [("no registration", still), *networks]:
         paper = papers.pop("undeformed" if row is still else name.split()[0], None)
         yield line([name, seeds(row), spread(at(row, "standard/dsc")), two(paper), *cells(row, VOLUMES)])
     for name, paper in papers.items():
         yield line([name, NONE, NONE, two(paper), *[NONE] * len(VOLUMES)])
+
+
+def unregistered(row: Row) -> Row:
+    """The means without registration; their deviations are over pairs, not over seeds."""
+    groups = row["undeformed"].items()
+    return {group: {key: {"mean": value["mean"]} for key, value in values.items()} for group, values in groups}
 
 
 def cells(row: Row, columns: tuple[Column, ...] = FIELDS) -> list[str]:

@@ -21,7 +21,7 @@ from common.files import file_hash
 from common.registration.bundle import open_bundle
 from tools.package.__main__ import main
 from tools.package.archive import zipped
-from tools.package.configs import packaged, strings
+from tools.package.configs import packaged, strings, targets
 from tools.package.contents import Package, make
 from tools.package.documents import packaged_metadata
 from tools.package.huggingface import repository
@@ -214,6 +214,13 @@ def test_all_weights_are_packed_and_can_be_asked_for_by_name(
     other.unlink()
     with pytest.raises(InputError, match=r"model_echo\.pt: no such file, but its metadata name it; fetch it"):
         make("vxm_hetero", bundles=folder.parent)
+
+
+def test_a_component_in_a_line_waits_for_the_library_too() -> None:
+    text = "a:\n  - {_target_: common.handlers.CsvLog, path: log.csv}\n"
+    (made,) = yaml.safe_load(packaged(text, "vxm_mse", "warpsure_0"))["a"]
+    assert made == {"_target_": "warpsure_0.handlers.CsvLog", "_requires_": "@bundle", "path": "log.csv"}
+    assert targets(text) == {"common.handlers.CsvLog"}
 
 
 def test_a_config_that_cannot_be_packaged_is_refused() -> None:
