@@ -30,6 +30,11 @@ def integration_steps(estimator: Any) -> int:
     return getattr(estimator, "integration_steps", 7)
 
 
+def moved_axes(estimator: Any) -> int:
+    """Along how many axes, from the first, ``estimator`` moves voxels: all of them, or those of a slice."""
+    return dimensions(estimator) - bool(getattr(estimator, "in_plane", False))
+
+
 def check_reversible(estimator: Any) -> None:
     """Refuse an estimator that cannot register the other way round.
 

@@ -89,6 +89,8 @@ def load_fitting(network: nn.Module, path: Path, init: str) -> list[str]:
     if odd := odd_tensor(theirs):
         raise InputError(f"{path}: {odd}; give other weights by init.")
     shared = [key for key in ours if key in theirs]
+    flat = {key: each for key in shared if (each := within_slices(theirs[key], ours[key].shape)) is not None}
+    theirs = {**theirs, **flat}
     fitting = [key for key in shared if ours[key].shape == theirs[key].shape]
     left = {
         "not in the file, as they begin": [key for key in ours if key not in theirs],
@@ -96,6 +98,8 @@ def load_fitting(network: nn.Module, path: Path, init: str) -> list[str]:
         "of another shape, as they begin": [other_shape(key, ours, theirs) for key in shared if key not in fitting],
     }
     said = [f"{what}: {first_of(keys)}" for what, keys in left.items() if keys]
+    if flat:
+        said.append(f"of images, which act within slices: {first_of([*flat])}")
     if not fitting:
         raise InputError(f"{path}: nothing of it fits this network; {'; '.join(said)}; give other weights by init.")
     with torch.no_grad():
@@ -103,6 +107,22 @@ def load_fitting(network: nn.Module, path: Path, init: str) -> list[str]:
             ours[key].copy_(theirs[key])
     source = "" if str(path) == init else f" from {path}"
     return [f"init {init}: {len(fitting)} of {len(ours)} tensors loaded{source}", *(f"  {line}" for line in said)]
+
+
+def within_slices(theirs: Tensor, shape: torch.Size) -> Tensor | None:
+    """Weights of a network of images as ones of ``shape`` of a network of volumes, which then does to each slice, along
+    the last axis, what theirs does to an image (centre initialisation of inflated kernels, as Carreira and Zisserman,
+    CVPR 2017, inflate them; a field's third component is 0); None where they are not of that kind.
+    """
+    is_kernel = theirs.dim() == 4 and len(shape) == 5 and theirs.shape[1:] == shape[1:-1]
+    is_field = theirs.shape[:1] == (2,) and shape[:1] == (3,)
+    is_bias = is_field and theirs.dim() == len(shape) == 1
+    if not (is_kernel and (is_field or theirs.shape[0] == shape[0]) or is_bias):
+        return None
+    inflated = theirs.new_zeros(shape)
+    within = inflated[..., shape[-1] // 2] if is_kernel else inflated
+    within[: len(theirs)] = theirs
+    return inflated
 
 
 def other_shape(key: str, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> str:

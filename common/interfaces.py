@@ -33,7 +33,7 @@ class Deformation(NamedTuple):
     Attributes:
         ddf: displacement field (B, D, *spatial), voxels, float32 (the convention of ``spatial``).
         dvf: stationary velocity (B, D, *coarse) that ``ddf`` integrates, where the architecture has one.
-        stride: fixed-grid voxels per voxel of ``dvf``.
+        stride: fixed-grid voxels per voxel of ``dvf``: one number, or one for each axis.
         log_variance: log variance of the displacement (B, 1, *spatial), or of each component of the velocity
             (B, D, *coarse), where the architecture predicts one.
         features: whatever a further head may use.
@@ -46,7 +46,7 @@ class Deformation(NamedTuple):
 
     ddf: Tensor
     dvf: Tensor | None = None
-    stride: int = 1
+    stride: int | tuple[int, ...] = 1
     log_variance: Tensor | None = None
     features: Tensor | None = None
     auxiliary: dict[str, Tensor] | None = None
@@ -58,6 +58,11 @@ class Deformation(NamedTuple):
     def regularised(self) -> Tensor:
         """The field that smoothness acts on: the velocity where there is one."""
         return self.ddf if self.dvf is None else self.dvf
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """``stride`` along each axis."""
+        return (self.stride,) * self.ddf.shape[1] if isinstance(self.stride, int) else self.stride
 
     @property
     def observed(self) -> Tensor:

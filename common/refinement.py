@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .contract import integration_steps
+from .contract import integration_steps, moved_axes
 from .errors import InputError
 from .interfaces import Deformation, Pair
 from .sizes import is_tracing
-from .spatial import compose, flow
+from .spatial import compose, flow, with_axes
 
 if TYPE_CHECKING:
     from .losses import Objective
@@ -90,21 +90,25 @@ class Refinement:
             return found
         if is_tracing():
             raise InputError(f"refine_steps is {self.steps}: a network is exported without refinement; leave it at 0.")
-        steps = integration_steps(estimator)
+        steps, axes = integration_steps(estimator), moved_axes(estimator)
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(moving.device.type, enabled=False):
             pair = Pair(moving.detach().float().clone(), fixed.detach().float().clone())
             start = _detached(found)
-            return self._optimised(pair, start, steps, companion)
+            return self._optimised(pair, start, steps, axes, companion)
 
-    def _optimised(self, pair: Pair, start: Deformation, steps: int, companion: nn.Module | None) -> Deformation:
+    def _optimised(
+        self, pair: Pair, start: Deformation, steps: int, axes: int, companion: nn.Module | None
+    ) -> Deformation:
         size = list(pair.fixed.shape[2:])
         origin = start.dvf if start.dvf is not None else start.ddf.new_zeros(_coarse(start.ddf))
+        origin = origin[:, :axes]
         variable = origin.clone().requires_grad_()
 
         def deformed() -> Deformation:
+            velocity = with_axes(variable, len(size))
             if start.dvf is not None:
-                return start._replace(dvf=variable, ddf=flow(variable, size, steps))
-            return start._replace(ddf=compose(start.ddf, flow(variable, size, steps)))
+                return start._replace(dvf=velocity, ddf=flow(velocity, size, steps))
+            return start._replace(ddf=compose(start.ddf, flow(velocity, size, steps)))
 
         optimizer = torch.optim.Adam([variable], lr=self.rate, eps=EPSILON)
         losses: list[float] = []
@@ -133,7 +137,7 @@ class Refinement:
                 variable.copy_(kept)
             self._reports.append(Report(len(losses), losses[0], after))
             refined = deformed()
-            return refined if refined.dvf is None else refined._replace(dvf=variable.detach())
+            return refined if refined.dvf is None else refined._replace(dvf=refined.dvf.detach())
 
     def loss(self, pair: Pair, deformation: Deformation, predicted: Tensor | None) -> Tensor:
         """The method's data term, with the companion's map of an observed deformation, and lambda times smoothness."""

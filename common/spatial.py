@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .sizes import is_tracing, larger, positions
+from .sizes import is_tracing, larger, positions, settled
 
 
 def warp(image: Tensor, ddf: Tensor, mode: str = "bilinear", padding_mode: str = "zeros") -> Tensor:
@@ -110,6 +110,12 @@ def resize_field(field: Tensor, size: list[int]) -> Tensor:
         same = torch.stack(cast("list[Tensor]", [old[axis] == size[axis] for axis in range(len(size))])).all()
         factors = cast("list[float]", [torch.where(same, 1.0, factor) for factor in factors])
     return scaled(resize_map(field, size), factors)
+
+
+def with_axes(field: Tensor, spatial_dims: int) -> Tensor:
+    """A field (B, C, *spatial) of motion along the first C axes as one (B, ``spatial_dims``, *spatial) along all."""
+    missing = spatial_dims - settled(field.shape[1])
+    return F.pad(field, [0, 0] * spatial_dims + [0, missing]) if missing else field
 
 
 def resize_map(image: Tensor, size: list[int]) -> Tensor:

@@ -139,7 +139,7 @@ def test_the_wheel_holds_one_package_and_all_of_it(files: dict[str, bytes], sour
         assert {f"{inside}/{path.as_posix()}" for path in kept} - {"warpsure/tools/editable/__init__.py"} <= set(files)
     held = {name for name in files if name.split("/")[1] in ("tools", "bundles")}
     assert not [name for name in held if not (source / name.removeprefix("warpsure/")).is_file()]
-    assert "warpsure/py.typed" in files and sum(map(len, files.values())) < 60e6
+    assert "warpsure/py.typed" in files and sum(map(len, files.values())) < 100e6  # of a file, for PyPI
 
 
 def test_nothing_in_the_wheel_names_the_folders_of_the_checkout(files: dict[str, bytes]) -> None:

@@ -193,7 +193,7 @@ def class_of(package: str, name: str) -> type:
 def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
     """How many parameters a bundle's networks have, in the dimensions that it is meant for."""
     dims = method.get("spatial_dims", 2)
-    settings = {key: entry["value"] for key, entry in architecture["network_settings"].items()}
+    settings = {key: yaml.safe_load(str(entry["value"])) for key, entry in architecture["network_settings"].items()}
     fixed = {key: value for key, value in method.get("estimator_settings", {}).items() if "@" not in value}
     made = [class_of("networks", architecture["network"])(dims, **settings, **fixed)]
     if "companion" in method:

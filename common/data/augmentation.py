@@ -25,7 +25,9 @@ class RandomDeformation:
 
     Args:
         seed: of the motion.
-        affine: "pair" gives both images one affine motion, "image" each its own, which the network then has to undo.
+        affine: "pair" gives both images one affine motion, "image" each its own, which the network then has to undo;
+            "in_plane" gives both of two volumes one motion within slices, which lie along the last axis, and bends
+            them in plane only: for slices so thick that turning a volume in voxels tears it apart.
         rotation: largest angle in degrees, about an axis drawn anew.
         scale: least and largest factor, one for all axes.
         translation: largest shift along each axis, as a share of its length.
@@ -44,8 +46,8 @@ class RandomDeformation:
         translation: float = 0.02,
         elastic: float = 1.0,
     ) -> None:
-        if affine not in ("pair", "image"):
-            raise InputError(f"augmentation is {affine!r}: it must be null, pair or image.")
+        if affine not in ("pair", "image", "in_plane"):
+            raise InputError(f"augmentation is {affine!r}: it must be null, pair, image or in_plane.")
         self.seed, self.affine, self.rotation = seed, affine, rotation
         self.scale, self.translation, self.elastic = scale, translation, elastic
 
@@ -67,8 +69,15 @@ class RandomDeformation:
             moving_mask=nearest(pair.moving_mask, moving),
         )
 
+    def _within_slices(self, size: torch.Size) -> bool:
+        return self.affine == "in_plane" and len(size) == 3
+
     def _affine(self, batch: int, size: torch.Size, generator: torch.Generator) -> Tensor:
         """(B, D, D + 1) from output to input positions in ``grid_sample``'s coordinates, drawn on the CPU."""
+        if self._within_slices(size):  # the last axis is the first coordinate
+            still = torch.eye(3, 4).repeat(batch, 1, 1)
+            still[:, 1:, 1:] = self._affine(batch, size[:2], generator)
+            return still
         dims = len(size)
         low, high = (math.log(factor) for factor in self.scale)
         factors = torch.exp(low + (high - low) * torch.rand(batch, 1, 1, generator=generator))
@@ -90,6 +99,8 @@ class RandomDeformation:
         noise = torch.randn(batch, len(size), *coarse, generator=generator)
         smooth = POOL[len(size)](F.pad(noise, [1] * 2 * len(size), mode="replicate"), 3, stride=1)
         spread = smooth.std(correction=0).clamp(min=1e-6)
+        if self._within_slices(size):
+            smooth[:, -1] = 0
         return resize_map((smooth * (self.elastic / spread)).to(device), list(size))
 
 

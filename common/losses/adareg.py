@@ -8,7 +8,7 @@ from torch import Tensor
 from ..interfaces import Deformation, Pair
 from ..spatial import resize_map
 from .adaframe import EPSILON, moments
-from .base import Objective, Spacing, check_formulation, foreground, mean_squared_difference
+from .base import Objective, Spacing, check_formulation, foreground, smoothness
 
 
 class AdaRegObjective(Objective):
@@ -45,5 +45,5 @@ class AdaRegObjective(Objective):
         """Mean squared difference of the regularised field, each difference times alpha where it starts."""
         field, alpha = deformation.regularised, self.alpha(pair, deformation)
         if self.formulation == "released":
-            return deformation.stride * mean_squared_difference(alpha * field, spacing=self.smooth_spacing)
-        return deformation.stride * mean_squared_difference(field, alpha, self.smooth_spacing)
+            return smoothness(deformation, self.smooth_spacing, field=alpha * field)
+        return smoothness(deformation, self.smooth_spacing, weight=alpha)

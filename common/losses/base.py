@@ -122,16 +122,24 @@ def check_spacing(spacing: Spacing) -> tuple[float, ...] | None:
     return tuple(spacing)
 
 
-def smoothness(deformation: Deformation, spacing: Spacing = None) -> Tensor:
-    """Mean squared forward difference of the regularised field, times its stride.
+def smoothness(
+    deformation: Deformation, spacing: Spacing = None, field: Tensor | None = None, weight: Tensor | None = None
+) -> Tensor:
+    """Mean squared forward difference of the regularised field, times its stride, the largest of all axes.
 
     The factor keeps one lambda for fields at full and at half resolution: it is VoxelMorph's
     multiplier for a velocity at half resolution.
 
     Args:
-        spacing: see `mean_squared_difference`.
+        spacing: edges of a voxel of the fixed image, mm, see `mean_squared_difference`.
+        field: what counts in place of the regularised field, on its grid.
+        weight: see `mean_squared_difference`.
     """
-    return deformation.stride * mean_squared_difference(deformation.regularised, spacing=spacing)
+    strides = deformation.strides
+    if len({*strides}) > 1:
+        edges = check_axes(spacing or (1.0,) * len(strides), len(strides))
+        spacing = [edge * stride for edge, stride in zip(edges, strides)]
+    return max(strides) * mean_squared_difference(deformation.regularised if field is None else field, weight, spacing)
 
 
 def mean_squared_difference(field: Tensor, weight: Tensor | None = None, spacing: Spacing = None) -> Tensor:
@@ -146,10 +154,8 @@ def mean_squared_difference(field: Tensor, weight: Tensor | None = None, spacing
     Raises:
         InputError: for a spacing of other dimensions.
     """
-    if spacing is not None and not len(spacing) == field.shape[1] == field.dim() - 2:
-        raise InputError(
-            f"smooth_spacing is {list(spacing)}: the images have {field.dim() - 2} axes; give one edge each."
-        )
+    if spacing is not None:
+        check_axes(spacing, field.dim() - 2)
     means = []
     for axis in range(2, field.dim()):
         if (n := field.shape[axis]) > 1:
@@ -158,6 +164,17 @@ def mean_squared_difference(field: Tensor, weight: Tensor | None = None, spacing
                 difference = weight.narrow(axis, 0, n - 1) * difference
             means.append((difference if spacing is None else in_mm(difference, spacing, axis - 2)).square().mean())
     return torch.stack(means).mean()
+
+
+def check_axes(spacing: Sequence[float], axes: int) -> Sequence[float]:
+    """``spacing``, if it has one edge for each of the ``axes``.
+
+    Raises:
+        InputError: if it has not.
+    """
+    if len(spacing) != axes:
+        raise InputError(f"smooth_spacing is {list(spacing)}: the images have {axes} axes; give one edge each.")
+    return spacing
 
 
 def in_mm(difference: Tensor, spacing: Sequence[float], axis: int) -> Tensor:

@@ -40,6 +40,7 @@ class Cascaded(nn.Module):
         self.estimator, self.cascades = estimator, check_cascades(cascades)
         self.uncertainty = getattr(estimator, "uncertainty", None)
         self.integration_steps = integration_steps(estimator)
+        self.in_plane = getattr(estimator, "in_plane", False)
         self.register_state_dict_post_hook(_without_prefix)
         self.register_load_state_dict_pre_hook(_with_prefix)
 

@@ -134,4 +134,4 @@ def displacement_log_variance(deformation: Deformation) -> Tensor:
     if settled(log_variance.shape[1]) == 1:
         return log_variance
     fine = resize_map(log_variance.mean(1, keepdim=True), list(deformation.ddf.shape[2:]))
-    return fine + 2 * math.log(deformation.stride)
+    return fine + 2 * math.log(math.prod(deformation.strides)) / len(deformation.strides)

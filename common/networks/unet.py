@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +38,8 @@ class UNet(nn.Module):
         half_resolution: leave out the decoder's last step up, so that features (and all the work on
             them) are at half of the resolution.
         dropout: chance of each element behind the encoder's last convolution to become 0 in training.
+        anisotropic: pool within slices only, and keep every slice, along the last axis, at every level (as nnU-Net
+            does of thick slices, Isensee et al., 2021).
 
     Raises:
         InputError: if ``spatial_dims`` is not 2 or 3, or ``dropout`` is not in [0, 1).
@@ -50,12 +54,16 @@ class UNet(nn.Module):
         final: tuple[int, ...] = (32, 16, 16),
         half_resolution: bool = False,
         dropout: float = 0.0,
+        anisotropic: bool = False,
     ) -> None:
         super().__init__()
         if spatial_dims not in CONV:
             raise InputError(f"spatial_dims is {spatial_dims}: it must be 2 or 3.")
         self.spatial_dims, self.half_resolution = spatial_dims, half_resolution
-        self.divisor, self.out_channels = 2 ** len(encoder), final[-1]
+        self.strides = (2,) * (spatial_dims - 1) + (1 if anisotropic else 2,)
+        self.stride = self.strides if anisotropic else 2
+        self.out_channels = final[-1]
+        self.divisor = 2 ** len(encoder)
         self.encoder = self._convolutions([in_channels, *encoder])
         self.dropout = Dropout(dropout)
         skips = [0, *encoder[:0:-1]]  # the coarsest convolution has no skip, the finest skip goes to ``final``
@@ -64,7 +72,7 @@ class UNet(nn.Module):
         first = decoder[-1] + (0 if half_resolution else encoder[0])
         self.final = self._convolutions([first, *final])
         self.spread: Tensor
-        self.register_buffer("spread", spreading(spatial_dims), persistent=False)
+        self.register_buffer("spread", spreading(self.strides), persistent=False)
 
     def _convolution(self, inputs: int, outputs: int) -> Conv:
         return CONV[self.spatial_dims](inputs, outputs, kernel_size=3, padding=1)
@@ -78,23 +86,23 @@ class UNet(nn.Module):
         After nearest upsampling a kernel of 3 sees only 2 different voxels an axis, so it is a transposed
         convolution of ``coarse`` with a kernel of 4: 4/9 (in 3D 8/27) of the multiplications.
         """
-        inputs, size = settled(coarse.shape[1]), [4] * self.spatial_dims
+        inputs, size = settled(coarse.shape[1]), [2 + n for n in self.strides]
         kernel, bias = convolution.parameters()
         with torch.autocast(coarse.device.type, enabled=False):
             weight = (kernel[:, :inputs].flatten(2) @ self.spread).unflatten(2, size).transpose(0, 1)
         fine = CONVOLVE[self.spatial_dims](skip, kernel[:, inputs:], bias, padding=1)
-        return fine.add_(TRANSPOSED[self.spatial_dims](coarse, weight, stride=2, padding=1))
+        return fine.add_(TRANSPOSED[self.spatial_dims](coarse, weight, stride=self.strides, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
         """Features at the size of ``image`` (half of it, rounded up, with ``half_resolution``)."""
         size = image.shape[2:]
-        x = channels_last(pad_to_multiple(image, self.divisor))
+        x = channels_last(pad_to_multiple(image, self.divisor, kept=self.strides.count(1)))
         skips = []
         for convolution in self.encoder:
             with exact_where_tiny(x):
                 x = activate(convolution(x.float() if is_tiny(x) else x))
             skips.append(self.dropout(x) if convolution is self.encoder[-1] else x)
-            x = POOL[self.spatial_dims](skips[-1], 2)
+            x = POOL[self.spatial_dims](skips[-1], self.strides)
         with exact_where_tiny(x):
             x = activate(self.decoder[0](x.float() if is_tiny(x) else x))
         with_skip = [*self.decoder[1:], *([] if self.half_resolution else self.final[:1])]
@@ -105,12 +113,21 @@ class UNet(nn.Module):
                 x = activate(self._upsampled(convolution, x, skip))
         for convolution in self.final if self.half_resolution else self.final[1:]:
             x = activate(convolution(x))
-        return crop(x, [(n + 1) // 2 for n in size] if self.half_resolution else list(size))
+        return crop(x, coarser(size, self.strides) if self.half_resolution else list(size))
 
 
-def flow_head(spatial_dims: int, channels: int, spread: float = 1e-5) -> Conv:
-    """The convolution of 3 voxels from features to a field, near 0 for any features as training begins."""
-    flow = CONV[spatial_dims](channels, spatial_dims, kernel_size=3, padding=1)
+def coarser(size: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """``size`` in steps of ``strides``, rounded up."""
+    return [(n + s - 1) // s for n, s in zip(size, strides)]
+
+
+def flow_head(spatial_dims: int, channels: int, spread: float = 1e-5, components: int | None = None) -> Conv:
+    """The convolution of 3 voxels from features to a field, near 0 for any features as training begins.
+
+    Args:
+        components: of the field; None is one for each axis.
+    """
+    flow = CONV[spatial_dims](channels, components or spatial_dims, kernel_size=3, padding=1)
     nn.init.normal_(flow.weight, std=spread)
     set_bias(flow, 0.0)
     return flow
@@ -130,13 +147,13 @@ def set_bias(convolution: Conv, value: float) -> None:
     nn.init.constant_(needed(convolution.bias, "bias"), value)
 
 
-def spreading(spatial_dims: int) -> Tensor:
-    """The (3^D, 4^D) matrix from a kernel on an upsampled image to that of the transposed convolution."""
-    axis = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
-    matrix = axis
-    for _ in range(spatial_dims - 1):
-        matrix = torch.kron(matrix, axis)
-    return matrix
+def spreading(strides: Sequence[int]) -> Tensor:
+    """The matrix from a kernel (3^D) on an image upsampled by ``strides`` to that of the transposed convolution."""
+    axes = {
+        1: torch.eye(3).flip(1),
+        2: torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]),
+    }
+    return reduce(torch.kron, [axes[n] for n in strides])
 
 
 def is_tiny(x: Tensor) -> bool:
@@ -167,9 +184,10 @@ def channels_last(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last if image.dim() == 4 else torch.channels_last_3d)
 
 
-def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
-    """Append zeros to ``image`` (B, C, *spatial) until every axis divides by ``divisor``."""
-    padding = [p for n in reversed(image.shape[2:]) for p in (0, -n % divisor)]
+def pad_to_multiple(image: Tensor, divisor: int, kept: int = 0) -> Tensor:
+    """Append zeros to ``image`` (B, C, *spatial) until every axis but the last ``kept`` divides by ``divisor``."""
+    last = image.dim() - 1 - kept
+    padding = [0, 0] * kept + [p for axis in range(last, 1, -1) for p in (0, -image.shape[axis] % divisor)]
     return F.pad(image, padding) if any_moves(padding) else image
 
 

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..interfaces import Deformation, needed
 from ..sizes import larger, smaller
-from ..spatial import flow, resize_field, resize_map
+from ..spatial import flow, resize_field, resize_map, with_axes
 from .companions import LOG_VARIANCE_RANGE
-from .unet import CONV, UNet, flow_head, layers, set_bias
+from .unet import CONV, UNet, coarser, flow_head, layers, set_bias
 
 VARIANTS = ("published", "fast")
+THICK_SLICES = ("kept", "in_plane")
 FIRST_LOG_VARIANCE = -4.0  # a standard deviation of 0.14 voxels: training begins as without sampling
 
 
@@ -31,6 +32,8 @@ class VoxelMorph(nn.Module):
         encoder, decoder, final: channels, see ``UNet``.
         dropout: in training, behind the encoder's last convolution, see ``UNet``.
         width: what all channels are multiplied by.
+        thick_slices: of volumes whose slices, along the last axis, lie far apart: "kept" halves in plane only, so that
+            the velocity has every slice, and "in_plane" also moves in plane only; None treats all axes alike.
 
     Raises:
         InputError: for settings that it cannot have.
@@ -49,6 +52,7 @@ class VoxelMorph(nn.Module):
         final: tuple[int, ...] = (32, 16, 16),
         dropout: float = 0.0,
         width: int = 1,
+        thick_slices: str | None = None,
     ) -> None:
         super().__init__()
         if uncertainty not in (None, "displacement", "velocity") or (uncertainty == "velocity" and not diffeomorphic):
@@ -57,15 +61,21 @@ class VoxelMorph(nn.Module):
             )
         if variant not in VARIANTS:
             raise InputError(f"variant is {variant!r}: VoxelMorph has {', '.join(VARIANTS)}.")
+        check_thick_slices(thick_slices, spatial_dims)
+        if thick_slices == "in_plane" and uncertainty == "velocity":
+            raise InputError("thick_slices is in_plane: a velocity that is drawn moves along all axes; take kept.")
         self.spatial_dims, self.diffeomorphic = spatial_dims, diffeomorphic
         self.integration_steps = integration_steps
         check_width(width)
         encoder, decoder, final = (tuple(width * each for each in part) for part in (encoder, decoder, final))
-        self.backbone = UNet(spatial_dims, 2, encoder, decoder, final, variant == "fast", dropout)
+        self.backbone = UNet(
+            spatial_dims, 2, encoder, decoder, final, variant == "fast", dropout, thick_slices is not None
+        )
         if he_init:
             self.backbone.apply(he_normal)
-        self.uncertainty = uncertainty
-        self.flow = flow_head(spatial_dims, self.backbone.out_channels)
+        self.stride, self.uncertainty = self.backbone.stride, uncertainty
+        self.in_plane = thick_slices == "in_plane"
+        self.flow = flow_head(spatial_dims, self.backbone.out_channels, components=spatial_dims - self.in_plane)
         if uncertainty:
             self.spread = self._spread_head(1 if uncertainty == "displacement" else spatial_dims)
 
@@ -82,14 +92,15 @@ class VoxelMorph(nn.Module):
         features = self.backbone(torch.cat([moving, fixed], dim=1))
         with torch.autocast(features.device.type, enabled=False):
             exact, size = features.float(), list(fixed.shape[2:])
-            field = self.flow(exact)
+            field = with_axes(self.flow(exact), self.spatial_dims)
             log_variance = self.spread(exact).clamp(*LOG_VARIANCE_RANGE) if self.uncertainty else None
             if log_variance is not None and self.uncertainty == "displacement":
                 log_variance = resize_map(log_variance, size)
             if not self.diffeomorphic:
                 return Deformation(resize_field(field, size), log_variance=log_variance, features=features)
             # an axis of two voxels stays: on a single one no motion along it could be told
-            dvf = resize_field(field, [larger((n + 1) // 2, smaller(n, 2)) for n in size])
+            coarse = zip(coarser(size, self.backbone.strides), size)
+            dvf = resize_field(field, [larger(half, smaller(n, 2)) for half, n in coarse])
             drawn = None
             if log_variance is not None and self.uncertainty == "velocity":
                 log_variance = resize_map(log_variance, list(dvf.shape[2:]))
@@ -116,7 +127,7 @@ class VoxelMorph(nn.Module):
         drawn: Tensor | None = None,
     ) -> Deformation:
         ddf = flow(dvf if drawn is None else drawn, size, self.integration_steps)
-        return Deformation(ddf, dvf=dvf, stride=2, log_variance=log_variance, features=features, drawn=drawn)
+        return Deformation(ddf, dvf=dvf, stride=self.stride, log_variance=log_variance, features=features, drawn=drawn)
 
 
 def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -133,6 +144,18 @@ def check_width(width: int) -> int:
     if not isinstance(width, int) or isinstance(width, bool) or width < 1:
         raise InputError(f"width is {width!r}: it must be a whole number from 1 on.")
     return width
+
+
+def check_thick_slices(thick_slices: object, spatial_dims: int) -> None:
+    """Refuse what `VoxelMorph` cannot do with slices.
+
+    Raises:
+        InputError: for another word, or images that have no slices.
+    """
+    if thick_slices not in (None, *THICK_SLICES):
+        raise InputError(f"thick_slices is {thick_slices!r}: it must be null, {' or '.join(THICK_SLICES)}.")
+    if thick_slices is not None and spatial_dims != 3:
+        raise InputError(f"thick_slices is {thick_slices}: images of two axes have no slices; leave it null.")
 
 
 def he_normal(module: nn.Module) -> None:

@@ -50,6 +50,21 @@ def test_a_pair_shares_its_affine_motion_and_images_need_not(size: tuple[int, ..
     assert not torch.equal(shared.fixed[0], shared.fixed[1])
 
 
+def test_thick_slices_move_within_themselves() -> None:
+    size = (24, 20, 6)
+    numbers = (1 + torch.arange(6.0)).expand(3, 1, *size)
+    ramp = (torch.arange(24.0).view(24, 1, 1) / 24).expand(3, 1, *size)
+    motion = RandomDeformation(affine="in_plane")
+    slices, moved = motion(Pair(numbers, numbers), 4), motion(Pair(ramp, ramp), 4)
+    inside = slices.fixed > 0.9 * numbers  # not drawn in from outside
+    assert inside.float().mean() > 0.6 and torch.allclose(slices.fixed[inside], numbers[inside], rtol=0.1)
+    middle = slices.fixed[..., 8:16, 6:14, :]
+    assert torch.allclose(middle, numbers[..., 8:16, 6:14, :], atol=1e-4)
+    assert (moved.fixed - ramp).abs().mean() > 0.02
+    images = [RandomDeformation(affine=kind, elastic=0)(pair_of((24, 20)), 4).fixed for kind in ("in_plane", "pair")]
+    assert torch.equal(*images)  # images have but one plane
+
+
 @SIZES
 def test_seed_and_number_decide(size: tuple[int, ...]) -> None:
     pair = pair_of(size)
@@ -86,5 +101,5 @@ def test_scale_enlarges_by_the_factor() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InputError, match="augmentation is 'both': it must be null, pair or image"):
+    with pytest.raises(InputError, match="augmentation is 'both': it must be null, pair, image or in_plane"):
         RandomDeformation(affine="both")

@@ -73,6 +73,18 @@ def test_smoothness_by_a_spacing_is_that_of_millimetres(spacing: tuple[float, ..
     assert mean_squared_difference(field, spacing=spacing).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("spacing", [None, (1.8, 1.8, 10.0)])
+def test_smoothness_of_a_field_on_a_coarser_grid_is_that_of_what_it_moves(spacing: tuple[float, ...] | None) -> None:
+    slopes = 0.1 * torch.randn(3, 3, generator=torch.Generator().manual_seed(0))  # of fine voxels, a fine voxel
+    strides = torch.tensor([2.0, 2.0, 1.0])
+    axes = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in (7, 9, 5)], indexing="ij"))
+    field = torch.tensordot(slopes * strides / strides[:, None], axes, 1)[None]  # in voxels of its own grid
+    deformation = Deformation(torch.zeros(1, 3, 14, 18, 5), dvf=field, stride=(2, 2, 1))
+    edges = torch.tensor(spacing or (1.0, 1.0, 1.0))
+    expected = 2 * (slopes * edges[:, None] / edges).square().mean().item()
+    assert smoothness(deformation, spacing).item() == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_voxels_that_are_cubes_change_nothing_and_slices_far_apart_do(name: str) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -23,7 +23,7 @@ HEAD = """\
 # See LICENSE in the bundle's folder.
 #
 """  # of every file, since the Model Zoo and whoever copies one file ask for it
-PROGRAM = re.compile(r"(`+)warpsure [a-z][^`\n]*\1|\((warpsure [a-z][\w. ]*)\)")
+PROGRAM = re.compile(r"(`+)warpsure [a-z][^`]*\1|\((warpsure [a-z][\w. ]*)\)")
 
 
 def of_the_repository(text: str) -> str:
