@@ -133,7 +133,8 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
     name = f"{architecture['name']}_{method['name']}"
     settings, of_architecture = settings_of(name, architecture, method), network_settings_of(name, architecture, method)
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
-    of_companion = companion.get("settings", {})
+    known = {*settings, *of_architecture}  # not every architecture has all that a companion can take
+    of_companion = {key: setting for key, setting in companion.get("settings", {}).items() if setting in known}
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
     dims, maps = method.get("spatial_dims", 2), method.get("maps", [])
     all_maps = [companion["map"], *maps] if companion else maps
@@ -141,7 +142,7 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
         "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
-        "network_settings": of_architecture | {key: settings[key] for key in of_network},
+        "network_settings": of_architecture | {key: settings[key] for key in of_network if key in settings},
         "architecture_settings": of_architecture,
         "num_classes": "num_classes" in settings,
         "spatial_dims": dims,

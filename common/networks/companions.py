@@ -16,6 +16,7 @@ class VarianceEstimator(nn.Module):
 
     Args:
         spatial_dims: 2 or 3.
+        thick_slices: what the estimator does with them, see `VoxelMorph`; unless None each is kept.
 
     Attributes:
         inputs: how many images it looks at, 2.
@@ -23,9 +24,9 @@ class VarianceEstimator(nn.Module):
 
     inputs = 2
 
-    def __init__(self, spatial_dims: int = 2) -> None:
+    def __init__(self, spatial_dims: int = 2, thick_slices: str | None = None) -> None:
         super().__init__()
-        self.backbone = UNet(spatial_dims, in_channels=self.inputs)
+        self.backbone = UNet(spatial_dims, in_channels=self.inputs, anisotropic=thick_slices is not None)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
 
     def forward(self, warped: Tensor, fixed: Tensor) -> Tensor:
@@ -44,12 +45,13 @@ class ScoringEstimator(nn.Module):
     Args:
         spatial_dims: 2 or 3.
         inputs: how many images it looks at: 1 (fixed) or, as an ablation, 2 (warped and fixed).
+        thick_slices: what the estimator does with them, see `VoxelMorph`; unless None each is kept.
     """
 
-    def __init__(self, spatial_dims: int = 2, inputs: int = 1) -> None:
+    def __init__(self, spatial_dims: int = 2, inputs: int = 1, thick_slices: str | None = None) -> None:
         super().__init__()
         self.inputs = inputs
-        self.backbone = UNet(spatial_dims, in_channels=inputs)
+        self.backbone = UNet(spatial_dims, in_channels=inputs, anisotropic=thick_slices is not None)
         self.head = CONV[spatial_dims](self.backbone.out_channels, 1, kernel_size=3, padding=1)
         set_bias(self.head, FIRST_SCORE_LOGIT)
 
