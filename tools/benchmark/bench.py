@@ -137,3 +137,9 @@ def rounded(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [rounded(value) for value in content]
     return float(f"{content:.6g}") if isinstance(content, float) else content
+
+
+def bundle_and_weights(name: str) -> tuple[str, dict[str, str]]:
+    """A bundle, and from BUNDLE=NAME the setting that chooses these of its weights; a path is a bundle as it is."""
+    own, _, weights = (name, "", "") if Path(name).exists() else name.partition("=")
+    return own, {"weights": weights} if weights else {}

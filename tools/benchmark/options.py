@@ -75,6 +75,17 @@ def finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers (JSON)")
 
 
+def following(parser: argparse.ArgumentParser) -> None:
+    """Add the options of frames that follow each other."""
+    add_bundles(parser, ["vxm_mse"], "vxm_mse; BUNDLE=NAME for others of its weights")
+    parser.add_argument("--subjects", type=positive, default=6, metavar="N", help="phantoms (default: 6)")
+    parser.add_argument("--frames", type=positive, default=12, metavar="N", help="of each cine (default: 12)")
+    told = "steps of refinement of each frame (default: 50)"
+    parser.add_argument("--refine-steps", type=positive, default=50, metavar="N", help=told)
+    add_seed(parser, "the phantoms", 5)
+    parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers and the machine (JSON)")
+
+
 def memory(parser: argparse.ArgumentParser) -> None:
     """Add the options of the memory of a step."""
     _add_architecture(parser)
@@ -198,6 +209,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
         "the Dice after short trainings from weights and from nothing, beside the weights as they are",
         finetune,
     ),
+    "following": ("what frames of a cine gain by following each other, on phantoms of known motion", following),
     "memory": ("the peak memory of one training step of 3D VoxelMorph, in a process of its own", memory),
     "methods": ("the training step of every method of an architecture, against mean squared error's", methods),
     "metrics": ("our metrics, against MONAI's and a percentile loop", metrics),

@@ -20,7 +20,7 @@ from common.files import write_json
 from common.registration.bundle import open_bundle
 
 from ..baselines.evaluate import Request, evaluate
-from .bench import machine, rounded
+from .bench import bundle_and_weights, machine, rounded
 
 PROTOCOLS = ("published", "standard")
 
@@ -55,11 +55,10 @@ def run(args: argparse.Namespace) -> None:
 
 def refined(name: str, args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """What a bundle, or BUNDLE=NAME with these of its weights, comes to after each number of steps."""
-    own, _, weights = (name, "", "") if Path(name).exists() else name.partition("=")
-    named = {"weights": weights} if weights else {}
+    own, weights = bundle_and_weights(name)
     data, found = PreparedPairs(args.dataset, args.split, pairing=args.pairing), []
     for steps in args.steps:
-        bundle = open_bundle(find_bundle(own), "cpu", refine_steps=steps, **named)
+        bundle = open_bundle(find_bundle(own), "cpu", refine_steps=steps, **weights)
         output = Path(tempfile.mkdtemp(dir=folder))
         inferer = BatchInferer(16 if data.spatial_dims == 2 else 1, time.thread_time)
         evaluator = RegistrationEvaluator("cpu", bundle.network, data, output, bundle=name, inferer=inferer, examples=1)

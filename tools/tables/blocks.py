@@ -32,6 +32,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "refine": lambda: refine.table("acdc"),
     "refine 3d": lambda: refine.table("acdc_3d"),
     "refine phantom": lambda: refine.table("phantom"),
+    "following": refine.following,
     "finetune": lambda: finetune.table("sunnybrook"),
     "speed": speed,
 }

@@ -19,6 +19,25 @@ COLUMNS = {
 }
 
 
+FOLLOWING = {
+    "network": ("endpoint error of the network, voxels", 3),
+    "alone": ("each frame refined by itself", 3),
+    "following": ("frames that follow each other", 3),
+    "loss_alone": ("loss, by itself", 5),
+    "loss_following": ("loss, following", 5),
+}
+
+
+def following() -> Iterator[str]:
+    """A line for each bundle of `benchmark following`."""
+    path = shipped.RECIPES / "results" / "refine" / "following.json"
+    if not path.is_file():
+        return
+    yield from head(("", *(title for title, _ in FOLLOWING.values())))
+    for name, row in json.loads(path.read_text("utf-8"))["rows"].items():
+        yield line([f"`{name}`", *(f"{row[key]:.{digits}f}" for key, (_, digits) in FOLLOWING.items())])
+
+
 def table(data: str) -> Iterator[str]:
     """A line for each bundle and number of steps, and each classical method, of `benchmark refine` on ``data``."""
     path = shipped.RECIPES / "results" / "refine" / f"{data}.json"
