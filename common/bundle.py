@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,12 @@ from .freezing import freeze_parts
 from .initial import Beginning
 from .networks.dropout import with_dropout
 from .overrides import is_loading, read_overrides, running_workflow
+from .parallel import rank
+
+if TYPE_CHECKING:
+    from .data.pairs import PreparedPairs
+
+THICK = 3  # times as far apart as a slice's own voxels, as nnU-Net has it (Isensee et al., 2021)
 
 
 def root(name: str) -> str:
@@ -79,9 +85,17 @@ def phantom_dir(bundle_root: str, spatial_dims: int = 2) -> str:
     return folder(bundle_root, f"data/phantom_{spatial_dims}d")
 
 
-def augmentation(affine: str | None, seed: int) -> RandomDeformation | None:
-    """What is done to the pairs of a training; None for nothing."""
-    return None if affine is None else RandomDeformation(seed, affine)
+def augmentation(affine: str | None, seed: int, dataset: PreparedPairs | None = None) -> RandomDeformation | None:
+    """What is done to the pairs of a training; None for nothing. Say so if it would tear volumes of thick slices."""
+    if affine is None:
+        return None
+    edges = () if dataset is None else dataset.spacing
+    if len(edges) == 3 and affine != "in_plane" and max(edges) > THICK * min(edges) and rank() == 0:
+        size = " x ".join(f"{edge:.3g}" for edge in edges)
+        print(
+            f"warning: voxels of {size} mm, turned as if they were cubes, tear volumes; take --augmentation in_plane."
+        )
+    return RandomDeformation(seed, affine)
 
 
 def dataset(dataset_dir: str, bundle_root: str) -> str:

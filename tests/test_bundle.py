@@ -9,8 +9,10 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import nibabel as nib
 import pytest
 import torch
 import yaml
@@ -19,6 +21,7 @@ from monai.bundle import load as monai_load
 from monai.bundle import run as monai_run
 
 from common import bundle
+from common.data import PreparedPairs
 from common.errors import InputError, input_error_in
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
@@ -280,3 +283,23 @@ def test_the_network_is_that_of_the_weights_and_of_other_files_that_of_the_confi
     assert bundle.of_weights(str(models / "model.pt"), "cascades", 1) == 1
     assert bundle.of_weights("runs/model.pt", "cascades", 2) == 2
     assert bundle.of_weights(["a.pt", "b.pt"], "variant", "published") == "published"
+
+
+@pytest.mark.parametrize(
+    ("spacing", "affine", "said"),
+    [((1.8, 1.8, 10.0), "pair", True), ((1.8, 1.8, 10.0), "in_plane", False), ((1.5, 1.5, 3.0), "image", False)],
+)
+def test_a_motion_that_tears_volumes_of_thick_slices_is_told_of(
+    spacing: tuple[float, ...], affine: str, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bundle.augmentation(affine, 0, SimpleNamespace(spacing=spacing)).affine == affine
+    told = (
+        "warning: voxels of 1.8 x 1.8 x 10 mm, turned as if they were cubes, tear volumes; take --augmentation in_plane"
+    )
+    assert capsys.readouterr().out == (f"{told}.\n" if said else "")
+
+
+def test_a_data_set_says_how_large_its_voxels_are(tiny_dataset: Path) -> None:
+    (image,) = list((tiny_dataset / "images").glob("*_fixed*"))[:1]
+    zooms = nib.load(image).header.get_zooms()[:2]
+    assert PreparedPairs(tiny_dataset, "train").spacing == pytest.approx(zooms)

@@ -12,6 +12,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from ..errors import InputError
+from ..io import read_affine
 from . import prepared
 from .pairing import ROLES, pairs_of
 
@@ -74,6 +75,12 @@ class PreparedPairs:
             self._items = [{k: v[i] for k, v in self.stacked.items()} for i in range(len(images))]
         if num_classes is not None and split == "train":
             self._refuse_unseen(num_classes)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Edges of a voxel of the first pair's fixed image, mm."""
+        affine = read_affine(self.dataset.root / self.pairs[0]["fixed"])
+        return tuple(np.linalg.norm(affine[:3, : self.spatial_dims], axis=0).tolist())
 
     def _refuse_unseen(self, num_classes: int) -> None:
         """A class that no label of the training has could not be learned."""
