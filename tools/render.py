@@ -134,14 +134,15 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
     settings, of_architecture = settings_of(name, architecture, method), network_settings_of(name, architecture, method)
     estimator_settings = {key: f'"@{key}"' for key in architecture["network_settings"]}
     known = {*settings, *of_architecture}  # not every architecture has all that a companion can take
-    of_companion = {key: setting for key, setting in companion.get("settings", {}).items() if setting in known}
+    wanted = companion.get("settings", {})
+    of_companion = {key: setting for key, setting in wanted.items() if setting in known or setting.startswith("$")}
     of_network = dict.fromkeys([*of_companion.values(), *method.get("network_settings", [])])
     dims, maps = method.get("spatial_dims", 2), method.get("maps", [])
     all_maps = [companion["map"], *maps] if companion else maps
     return {
         "companion": companion,
         "estimator_settings": estimator_settings | method.get("estimator_settings", {}),
-        "companion_settings": {key: f'"@{setting}"' for key, setting in of_companion.items()},
+        "companion_settings": {key: f'"{at_or_formula(setting)}"' for key, setting in of_companion.items()},
         "network_settings": of_architecture | {key: settings[key] for key in of_network if key in settings},
         "architecture_settings": of_architecture,
         "num_classes": "num_classes" in settings,
@@ -150,6 +151,11 @@ def network_values(architecture: dict[str, Any], method: dict[str, Any]) -> dict
         "channels": channel_names(dims, all_maps, settings),
         "gives": ([companion["what"]] if companion else []) + [GIVES[name] for name in maps],
     }
+
+
+def at_or_formula(setting: str) -> str:
+    """What a config says to take the value of a setting, or of a formula of settings, which begins with $."""
+    return setting if setting.startswith("$") else f"@{setting}"
 
 
 AXES = ("first", "second", "third")

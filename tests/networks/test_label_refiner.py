@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from torch import nn
 
 from common.labels import one_hot, warped_one_hot
 from common.networks import LabelRefiner, RegistrationNetwork, VoxelMorph
+from tools.render import BUNDLES
 
 SIZES = pytest.mark.parametrize("size", [(12, 15), (9, 8, 10)])
 
@@ -80,3 +82,13 @@ def test_features_learn_from_labels_and_uncertainty_and_a_class_can_come_back() 
     shares = refiner(features, label)[0, :3, 0, 0]
     expected = torch.tensor([1.0, 0.01 * 1096.633, 0.01])
     assert torch.allclose(shares, expected / expected.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("file", ["train", "evaluate", "inference"])
+def test_a_wider_estimator_has_a_refiner_of_its_features(file: str, width: int) -> None:
+    parser = ConfigParser(ConfigParser.load_config_file(BUNDLES / "vxm_predictive" / "configs" / f"{file}.yaml"))
+    parser.update({"width": width, "spatial_dims": 2, "num_classes": 4, "bundle_root": str(BUNDLES / "vxm_predictive")})
+    network = parser.get_parsed_content("network_def")
+    assert network.companion.first.in_channels == 16 * width + 4
+    assert network(torch.rand(1, 3, 16, 16).round()).shape == (1, 2 + 4 + 4 + 1, 16, 16)
