@@ -23,6 +23,7 @@ from ..io import load_weights
 from ..metrics import Curve, LabelCurves, LabelSparsification, mean_curves, pair_curves
 from ..networks.channels import maps_of, name_of
 from ..networks.paths import path_fields
+from ..networks.slicewise import SliceBySlice
 from ..spatial import warp
 from . import evaluation_tables as tables
 from .evaluation_batches import ImageBatches, image_of
@@ -44,7 +45,7 @@ class RegistrationEvaluator(SupervisedEvaluator):
 
     Args:
         device: where the network runs.
-        network: a `RegistrationNetwork` or an `EnsembleNetwork`.
+        network: a `RegistrationNetwork` or an `EnsembleNetwork`; of images it registers volumes slice by slice.
         dataset: the split.
         output_dir: where the tables go.
         checkpoint: weights to load, strictly; None leaves the network as it is.
@@ -75,12 +76,14 @@ class RegistrationEvaluator(SupervisedEvaluator):
         examples: int | Sequence[str] = 4,
         val_handlers: Sequence[Any] | None = None,
     ) -> None:
+        if checkpoint:
+            load_weights(network, checkpoint)
+        if (network.spatial_dims, dataset.spatial_dims) == (2, 3):
+            network = SliceBySlice(network)
         if network.spatial_dims != dataset.spatial_dims:
             raise InputError(
                 f"{dataset.dataset.root}: pairs are {dataset.spatial_dims}D but the network is {network.spatial_dims}D."
             )
-        if checkpoint:
-            load_weights(network, checkpoint)
         device = torch.device(device)
         batch_size = batch_size or (16 if dataset.spatial_dims == 2 else 1)
         self._timer = inferer or BatchInferer(batch_size)

@@ -248,6 +248,19 @@ def test_pairs_of_several_sizes_go_in_batches_of_one_size(tmp_path: Path) -> Non
     assert evaluator.summary["truth"]["endpoint_error"]["n"] == 6
 
 
+@pytest.mark.parametrize("name", [None, "log_variance"])
+def test_a_network_of_images_registers_volumes_slice_by_slice(tmp_path: Path, name: str | None) -> None:
+    root = prepared_set(tmp_path / "data", 3)
+    flat, deep = (
+        evaluate(root, Constant(shift, name), tmp_path / str(len(shift))) for shift in (SHIFT[:2], (*SHIFT[:2], 0.0))
+    )
+    assert flat.summary["protocols"] == deep.summary["protocols"] != deep.summary["undeformed"]
+    errors = [each.summary["truth"]["endpoint_error"]["mean"] for each in (flat, deep)]
+    assert errors == pytest.approx([1.0, 1.0], abs=1e-6)
+    assert flat.summary["ause"] == pytest.approx(deep.summary["ause"], rel=1e-4, nan_ok=True)
+    assert flat.channels == deep.channels
+
+
 def test_a_network_of_other_dimensions_is_refused(tmp_path: Path) -> None:
     root = prepared_set(tmp_path / "data", 2)
     with pytest.raises(InputError, match="pairs are 2D but the network is 3D"):
