@@ -40,3 +40,21 @@ def test_a_path_with_an_equals_sign_is_a_path(tiny_dataset: Path, tmp_path: Path
     benchmark.main([*map(str, words)])
     assert [point["steps"] for point in json.loads(output.read_text())["points"][str(folder)]] == [0]
     assert sorted(folder.rglob("*")) == before  # nothing is written beside it
+
+
+def test_trainings_of_several_seeds_are_one_row_with_their_deviation(tiny_dataset: Path, tmp_path: Path) -> None:
+    for seed, weights in enumerate(("model.pt", "model_camus.pt")):
+        run = tmp_path / "runs" / f"seed_{seed}" / "train"
+        run.mkdir(parents=True)
+        estimator = {"_target_": "common.networks.VoxelMorph", "spatial_dims": 2}
+        network = {"_target_": "common.networks.RegistrationNetwork", "estimator": estimator, "cascades": 1}
+        record = {"folder": str(BUNDLES / "vxm_mse"), "network_def": network}
+        (run / "bundle.json").write_text(json.dumps(record))
+        shutil.copy(BUNDLES / "vxm_mse" / "models" / weights, run / "model.pt")
+    output = tmp_path / "refine.json"
+    words = ["refine", "--dataset", tiny_dataset, "--bundles", tmp_path / "runs", "--steps", 0, 3, "--rate", 0.02]
+    benchmark.main([*map(str, words), "--smooth-weight", "0.01", "--output", str(output)])
+    content = json.loads(output.read_text())
+    assert (content["rate"], content["smooth_weight"]) == (0.02, 0.01)
+    none, some = content["points"]["vxm_mse, 2 seeds"]
+    assert (none["steps"], some["steps"]) == (0, 3) and none["standard_sd"] > 0 and some["standard"] != none["standard"]

@@ -113,10 +113,15 @@ def refine(parser: argparse.ArgumentParser) -> None:
     """Add the options of Dice against seconds."""
     add_dataset(parser)
     add_split(parser)
-    add_bundles(parser, ["vxm_mse"], "vxm_mse; BUNDLE=NAME for others of its weights")
+    told = "vxm_mse; BUNDLE=NAME for others of its weights, or a folder of trainings called seed_0 and on, as one"
+    add_bundles(parser, ["vxm_mse"], told)
     steps = (0, 5, 10, 25, 50, 100)
     told = f"of refinement (default: {' '.join(map(str, steps))})"
     parser.add_argument("--steps", nargs="+", type=int, default=steps, metavar="N", help=told)
+    told = "of its steps, voxels (default: the bundle's, 0.05)"
+    parser.add_argument("--rate", type=rate, metavar="VALUE", help=told)
+    told = "lambda of the refinement (default: that of the weights' training)"
+    parser.add_argument("--smooth-weight", type=rate, metavar="VALUE", help=told)
     told = "classical methods on the same pairs, see `baselines` (default: none)"
     parser.add_argument("--opponents", nargs="+", choices=NAMES, default=[], metavar="NAME", help=told)
     parser.add_argument("--output", type=path, metavar="FILE", help="write all numbers and the machine (JSON)")

@@ -30,6 +30,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "gain": gain.table,
     "search": search.table,
     "refine": lambda: refine.table("acdc"),
+    "refine slowly": lambda: refine.table("acdc_slowly"),
     "refine 3d": lambda: refine.table("acdc_3d"),
     "refine phantom": lambda: refine.table("phantom"),
     "following": refine.following,

@@ -48,5 +48,16 @@ def table(data: str) -> Iterator[str]:
     yield from head(("", "steps", *(COLUMNS[key][0] for key in known)))
     for name, each in points.items():
         for point in each:
-            numbers = (f"{point[key]:.{COLUMNS[key][1]}f}" if key in point else "" for key in known)
-            yield line([f"`{name}`" if "steps" in point else name, point.get("steps", ""), *numbers])
+            bundle = "steps" in point and " " not in name
+            yield line(
+                [f"`{name}`" if bundle else name, point.get("steps", ""), *(number(point, key) for key in known)]
+            )
+
+
+def number(point: dict[str, Any], key: str) -> str:
+    """A number as the table has it, with its deviation over seeds if it has one; nothing for one that is not there."""
+    if key not in point:
+        return ""
+    digits = COLUMNS[key][1]
+    spread = f" ± {point[f'{key}_sd']:.{digits}f}" if f"{key}_sd" in point else ""
+    return f"{point[key]:.{digits}f}{spread}"
