@@ -23,7 +23,7 @@ class SliceBySlice(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network: Any = network
-        first, second, *others = network.channels
+        first, second, *others = self.network.channels
         self.channels = (first, second, "ddf_2", *others)
         self.inputs, self.num_classes = getattr(network, "inputs", 2), getattr(network, "num_classes", None)
         self.members = getattr(network, "members", None)
