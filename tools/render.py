@@ -197,10 +197,15 @@ def class_of(package: str, name: str) -> type:
         ) from error
 
 
+def estimator_defaults(architecture: dict[str, Any]) -> dict[str, Any]:
+    """An architecture's settings as its class takes them."""
+    return {key: yaml.safe_load(str(entry["value"])) for key, entry in architecture["network_settings"].items()}
+
+
 def parameters(architecture: dict[str, Any], method: dict[str, Any]) -> int:
     """How many parameters a bundle's networks have, in the dimensions that it is meant for."""
     dims = method.get("spatial_dims", 2)
-    settings = {key: yaml.safe_load(str(entry["value"])) for key, entry in architecture["network_settings"].items()}
+    settings = estimator_defaults(architecture)
     fixed = {key: value for key, value in method.get("estimator_settings", {}).items() if "@" not in value}
     made = [class_of("networks", architecture["network"])(dims, **settings, **fixed)]
     if "companion" in method:

@@ -20,10 +20,10 @@ class SliceBySlice(nn.Module):
 
     spatial_dims = 3
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        self.network: Any = network
-        first, second, *others = self.network.channels
+        self.network = network
+        first, second, *others = network.channels
         self.channels = (first, second, "ddf_2", *others)
         self.inputs, self.num_classes = getattr(network, "inputs", 2), getattr(network, "num_classes", None)
         self.members = getattr(network, "members", None)

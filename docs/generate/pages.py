@@ -100,8 +100,8 @@ def _count(network: str, dims: int, settings: tuple[tuple[str, Any], ...]) -> in
 
 def _sizes(architecture: dict[str, Any], dims: int) -> str:
     """How many parameters there are, by the settings that the recipe begins with, which it names."""
-    settings = {name: entry["value"] for name, entry in architecture["network_settings"].items()}
-    named = ", ".join(f"`{value}`" for value in settings.values())
+    settings = render.estimator_defaults(architecture)
+    named = ", ".join(f"`{name}` {entry['value']}" for name, entry in architecture["network_settings"].items())
     return f"{_count(architecture['network'], dims, tuple(settings.items())):,}" + (f" ({named})" if named else "")
 
 

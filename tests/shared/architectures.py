@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from common.networks.tracing import example_image
@@ -21,9 +20,8 @@ SIZES = {2: [(64, 64), (31, 17), (6, 33), (70, 1), (1, 1)], 3: [(16, 16, 32), (2
 def new(name: str, dims: int = 2, **settings: Any) -> nn.Module:
     """A new network of an architecture; the same in every call."""
     recipe = ARCHITECTURES[name]
-    of_recipe = {key: yaml.safe_load(str(entry["value"])) for key, entry in recipe["network_settings"].items()}
     torch.manual_seed(0)
-    return render.class_of("networks", recipe["network"])(dims, **of_recipe, **settings)
+    return render.class_of("networks", recipe["network"])(dims, **render.estimator_defaults(recipe), **settings)
 
 
 def lively(network: nn.Module) -> nn.Module:
