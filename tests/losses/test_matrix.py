@@ -50,7 +50,8 @@ def network(name: str, key: str) -> nn.Module | None:
     parser = config(name)
     if key not in parser.get():
         return None
-    plain = {k: parser.get(v[1:]) if str(v).startswith("@") else v for k, v in parser.get(key).items()}
+    values = parser.get(key).items()
+    plain = {k: parser.get_parsed_content(f"{key}::{k}") if str(v).startswith(("@", "$")) else v for k, v in values}
     return built(json.dumps(plain)).train()
 
 

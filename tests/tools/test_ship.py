@@ -159,7 +159,9 @@ def test_results_in_the_repository_are_of_this_form() -> None:
     needed |= {"published", "standard", "undeformed"}
     without = {"dataset", "split", "pairs", "engine", "settings", "published", "standard", "folding_percent"}
     compared = {"dataset", "bundle", "init", "labels", "train", "val", "steps_an_epoch", "seeds", "rows"}
+    followed = {"benchmark", "machine", "subjects", "frames", "steps", "seed", "rows"}
     forms = {"baselines": without, "finetune": compared, "refine": {"benchmark", "dataset", "split", "pairs", "points"}}
+    forms["following"] = followed
     for path in (recorded.RECIPES / "results").rglob("*.json"):
         row = yaml.safe_load(path.read_text())
         assert forms.get(path.parent.name, needed) <= set(row), path

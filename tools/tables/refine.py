@@ -30,7 +30,7 @@ FOLLOWING = {
 
 def following() -> Iterator[str]:
     """A line for each bundle of `benchmark following`."""
-    path = shipped.RECIPES / "results" / "refine" / "following.json"
+    path = shipped.RECIPES / "results" / "following" / "phantom.json"
     if not path.is_file():
         return
     yield from head(("", *(title for title, _ in FOLLOWING.values())))
